@@ -1,0 +1,67 @@
+# connectd: make, make run, make test, make demo, make install.
+# Works in GNU make and bmake.  Yours: CC CFLAGS CPPFLAGS LDFLAGS LIBS PREFIX
+# SBINDIR SYSCONFDIR MANDIR DESTDIR, from the environment or the command line.
+
+CC ?= cc
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+SBINDIR ?= $(PREFIX)/sbin
+SYSCONFDIR ?= $(PREFIX)/etc
+MANDIR ?= $(PREFIX)/share/man
+
+CD_CFLAGS = -std=c99 -Wall -Wextra
+
+OBJS = connectd.o tunnel.o relay.o dial.o resolver.o config.o sys.o http.o \
+    policy.o dns.o ring.o
+
+all: connectd
+
+connectd: $(OBJS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJS) $(LIBS)
+
+$(OBJS): connectd.h
+
+.SUFFIXES: .c .o
+.c.o:
+	$(CC) $(CD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The built-in defaults, in the foreground.
+run: connectd
+	@echo 'connectd on 127.0.0.1:3128 and [::1]:3128, to public addresses,' \
+	    'port 443; stop it with Control-C.  Try:'
+	@echo '    curl -x http://127.0.0.1:3128 -k https://1.1.1.1/'
+	@exec ./connectd -f /dev/null
+
+demo: connectd
+	@sh tests/demo.sh
+
+test: connectd
+	@CC="$(CC)" CFLAGS="$(CFLAGS)" LDFLAGS="$(LDFLAGS)" sh tests/run.sh
+
+# The same tests with AddressSanitizer and UndefinedBehaviorSanitizer.
+asan:
+	@CC="$(CC)" LDFLAGS="$(LDFLAGS)" sh tests/run.sh asan
+
+install: connectd
+	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR) \
+	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5
+	cp connectd $(DESTDIR)$(SBINDIR)/connectd
+	chmod 755 $(DESTDIR)$(SBINDIR)/connectd
+	cp connectd.8 $(DESTDIR)$(MANDIR)/man8/connectd.8
+	cp connectd.conf.5 $(DESTDIR)$(MANDIR)/man5/connectd.conf.5
+	cp connectd.conf $(DESTDIR)$(SYSCONFDIR)/connectd.conf.sample
+	chmod 644 $(DESTDIR)$(MANDIR)/man8/connectd.8 \
+	    $(DESTDIR)$(MANDIR)/man5/connectd.conf.5 \
+	    $(DESTDIR)$(SYSCONFDIR)/connectd.conf.sample
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/connectd \
+	    $(DESTDIR)$(MANDIR)/man8/connectd.8 \
+	    $(DESTDIR)$(MANDIR)/man5/connectd.conf.5 \
+	    $(DESTDIR)$(SYSCONFDIR)/connectd.conf.sample
+
+clean:
+	rm -f connectd $(OBJS)
+	rm -rf tests/build
+
+.PHONY: all run demo test asan install uninstall clean

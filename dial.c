@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dial.c - one connected socket out of several addresses (RFC 8305).
+ *
+ * IMPLEMENTATION NOTES
+ *
+ * The list is put in order once: the family that came first, then in turns.
+ * An attempt begins when the last one failed or has had 250 ms; two run at a
+ * time.  If both are silent and addresses wait, the older one has to go after
+ * it sent three SYNs (at 0, 1 and 3 s), so that a row of dead addresses cannot
+ * use up the whole time.
+ *
+ * Only sys_connected decides: HUP and ERR are seen on good connections too.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "connectd.h"
+
+#define ATTEMPT_DELAY_MS	250	/* RFC 8305 5 */
+#define ATTEMPT_PATIENCE_MS	4000
+
+void
+dial_start(struct dial *d, const struct addr *addrs, int count, int64_t now)
+{
+	int i, n = 0, next[2] = { 0, 0 }, turn = 0;
+
+	assert(count > 0 && count <= ADDRESSES_MAX);
+	memset(d, 0, sizeof *d);
+	for (i = 0; i < RACE_MAX; i++)
+		d->attempt[i].fd = d->attempt[i].wait = -1;
+	while (n < count) {
+		/* the next address of this turn's family, if there is one */
+		for (i = next[turn]; i < count; i++)
+			if ((addrs[i].family == addrs[0].family) == (turn == 0))
+				break;
+		if (i < count)
+			d->list[n++] = addrs[i];
+		next[turn] = i + 1;
+		turn = !turn;
+	}
+	d->count = (uint8_t)count;
+	d->not_before = now;
+}
+
+static bool
+more(const struct dial *d)
+{
+	return d->next < d->count;
+}
+
+static struct attempt *
+free_attempt(struct dial *d)
+{
+	int i;
+
+	for (i = 0; i < RACE_MAX; i++)
+		if (d->attempt[i].fd == -1)
+			return &d->attempt[i];
+	return NULL;
+}
+
+static struct attempt *
+oldest_attempt(struct dial *d)
+{
+	struct attempt *oldest = &d->attempt[0];
+	int i;
+
+	for (i = 1; i < RACE_MAX; i++)
+		if (d->attempt[i].since < oldest->since)
+			oldest = &d->attempt[i];
+	return oldest;
+}
+
+/* When the next attempt may begin; only asked while there is one. */
+static int64_t
+next_begin(struct dial *d)
+{
+	int64_t patient = oldest_attempt(d)->since + ATTEMPT_PATIENCE_MS;
+
+	if (free_attempt(d) != NULL || patient < d->not_before)
+		return d->not_before;
+	return patient;
+}
+
+void
+dial_interest(struct dial *d, struct waits *w, uint32_t owner)
+{
+	int i;
+
+	for (i = 0; i < RACE_MAX; i++)
+		if (d->attempt[i].fd != -1)
+			d->attempt[i].wait = sys_want(w, d->attempt[i].fd,
+			    POLLOUT, owner);
+	if (more(d))
+		sys_due(w, next_begin(d));
+}
+
+static enum dial_failure
+failure_of(int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case EADDRNOTAVAIL:
+	case EADDRINUSE:
+	case EAGAIN:
+		return DIAL_NO_DESCRIPTOR;
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case EPIPE:
+		return DIAL_REFUSED;
+	case ETIMEDOUT:
+		return DIAL_TIMEOUT;
+	case EACCES:
+	case EPERM:
+		return DIAL_PROHIBITED;
+	case ELOOP:
+		return DIAL_SELF;
+	default:
+		return DIAL_UNREACHABLE;
+	}
+}
+
+/* An attempt has failed; the next one need not wait any more. */
+static void
+note_failure(struct dial *d, int error, int64_t now)
+{
+	enum dial_failure failure = failure_of(error);
+
+	if (failure > d->failure)
+		d->failure = (uint8_t)failure;
+	d->not_before = now;
+}
+
+static void
+give_up(struct dial *d, struct attempt *a, int error, int64_t now)
+{
+	a->wait = -1;
+	sys_close(&a->fd);
+	note_failure(d, error, now);
+}
+
+/* Begin attempts until one is under way that has to be waited for. */
+static void
+begin(struct dial *d, int64_t now)
+{
+	struct attempt *a;
+	int fd;
+
+	while (more(d) && now >= next_begin(d)) {
+		if (free_attempt(d) == NULL)
+			give_up(d, oldest_attempt(d), ETIMEDOUT, now);
+		fd = sys_connect(&d->list[d->next++]);
+		if (fd < 0) {
+			note_failure(d, -fd, now);
+			continue;
+		}
+		a = free_attempt(d);
+		a->fd = fd;
+		a->wait = -1;
+		a->since = now;
+		a->to = d->list[d->next - 1];
+		d->not_before = now + ATTEMPT_DELAY_MS;
+	}
+}
+
+/* Ask the attempts that poll spoke of.  The one that is connected, or NULL. */
+static struct attempt *
+winner(struct dial *d, const struct waits *w, int64_t now)
+{
+	struct attempt *a;
+	int i, rc;
+
+	for (i = 0; i < RACE_MAX; i++) {
+		a = &d->attempt[i];
+		if (a->fd == -1 || sys_got(w, a->wait) == 0)
+			continue;
+		rc = sys_connected(a->fd);
+		if (rc == 1)
+			return a;
+		if (rc < 0)
+			give_up(d, a, -rc, now);
+	}
+	return NULL;
+}
+
+static bool
+under_way(const struct dial *d)
+{
+	int i;
+
+	for (i = 0; i < RACE_MAX; i++)
+		if (d->attempt[i].fd != -1)
+			return true;
+	return false;
+}
+
+int
+dial_step(struct dial *d, const struct waits *w, int64_t now, struct addr *to)
+{
+	struct attempt *a = winner(d, w, now);
+	int fd;
+
+	if (a != NULL) {
+		fd = a->fd;
+		*to = a->to;
+		a->fd = -1;
+		dial_cancel(d);
+		return fd;
+	}
+	begin(d, now);
+	return under_way(d) || more(d) ? -EAGAIN : -ECONNREFUSED;
+}
+
+void
+dial_cancel(struct dial *d)
+{
+	int i;
+
+	for (i = 0; i < RACE_MAX; i++)
+		sys_close(&d->attempt[i].fd);
+	d->next = d->count;
+}
