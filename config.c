@@ -108,6 +108,8 @@ split_words(struct line *l, const char *p, size_t n)
 	size_t i = 0, start;
 
 	l->words = 0;
+	if (n > 0 && memchr(p, '\0', n) != NULL)
+		return fail(l, "there is a NUL byte in the line");
 	for (;;) {
 		while (i < n && is_blank(p[i]))
 			i++;
@@ -724,13 +726,16 @@ take_directive(struct line *l, const struct directive *d)
 	struct config *cfg = l->cfg, before = *cfg;
 	uint32_t bit = seen_bit(l, d);
 	uint32_t *seen = l->option ? &cfg->seen_option : &cfg->seen_file;
-	bool is_rule = d->parse == parse_rule;
+	bool overridden = !l->option && (before.seen_option & bit) &&
+	    d->parse != parse_rule;
 
 	if (!d->repeatable && (*seen & bit))
 		return fail(l, "%s: given twice", d->name);
+	if (overridden)
+		cfg->listens = 0;	/* the option's do not fill the table */
 	if (!d->parse(l))
 		return false;
-	if (!l->option && (before.seen_option & bit) && !is_rule)
+	if (overridden)
 		*cfg = before;
 	*seen |= bit;
 	return true;

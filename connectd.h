@@ -588,6 +588,7 @@ struct relay {
 	struct flow	 up, down;
 	enum relay_phase phase;
 	struct side	*ended;		/* the side that ended or failed first */
+	size_t		 words;		/* of our own, in front of the down flow */
 	int64_t		 flush_next, flush_wait;	/* RELAY_CUT: next look */
 	int		 unsent;	/* to the living side, at the last look */
 };
@@ -609,7 +610,8 @@ void relay_close(struct relay *);
 
 /* The same before its time: a side that was not yet sent all it was to get
  * sees a reset.  One that has had its FIN is closed as usual, so that what is
- * still on its way to it arrives. */
+ * still on its way to it arrives; but in RELAY_DEAD nothing is, and the reset
+ * tells it that what it sent last is lost. */
 void relay_abort(struct relay *);
 
 /* Is a byte welcome? */
@@ -643,21 +645,19 @@ int relay_begin(struct relay *, int target, const char *words, size_t n,
     int64_t now);
 
 /*
- * Move bytes, pass ends on, act on failures.  Each flow receives once and sends
+ * Move bytes, pass ends on, act on failures.  `strict` is the literal reading of
+ * RFC 9110 9.3.6: once one side has ended and its bytes are through, the other
+ * is not listened to any more.  Each flow receives once and sends
  * once, at most a ring's worth, so nobody starves.  Returns the number of bytes
  * moved, more than 0 if there was progress; r->phase tells what became of it.  In RELAY_CUT call it also when
  * flush_next has come.
  */
-int relay_step(struct relay *, const struct waits *, int64_t now);
+int relay_step(struct relay *, const struct waits *, bool strict, int64_t now);
 
 /* In RELAY_HALF: has the kernel delivered some of what the ended side sent since
  * this was last asked?  A megabyte for a slow reader may lie there for long
  * after the last byte moved here. */
 bool relay_delivers(struct relay *);
-
-/* Instead of relay_step in RELAY_HALF, for the literal reading of RFC 9110
- * 9.3.6: the side that has not ended is not listened to any more. */
-void relay_step_strict(struct relay *);
 
 /* ---- tunnel: the life of one connection ----------------------------------- */
 

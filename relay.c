@@ -164,9 +164,11 @@ relay_close(struct relay *r)
 void
 relay_abort(struct relay *r)
 {
-	if (r->down.state != FLOW_SHUT)
+	bool dead = r->phase == RELAY_DEAD;
+
+	if (dead || r->down.state != FLOW_SHUT)
 		sys_reset(&r->client.fd);
-	if (r->up.state != FLOW_SHUT)
+	if (dead || r->up.state != FLOW_SHUT)
 		sys_reset(&r->target.fd);
 	relay_close(r);
 }
@@ -183,6 +185,14 @@ holds(const struct flow *f)
 	return ring_used(&f->ring) > 0;
 }
 
+/* The words that it begins with go alone: nothing is put behind them before
+ * they are gone. */
+static bool
+has_greeted(const struct relay *r)
+{
+	return r->down.sent >= r->words;
+}
+
 void
 relay_interest(struct relay *r, struct waits *w, uint32_t owner)
 {
@@ -193,7 +203,7 @@ relay_interest(struct relay *r, struct waits *w, uint32_t owner)
 	    owner);
 	if (r->target.fd == -1)
 		return;
-	in = whole && relay_has_room(&r->down);
+	in = whole && relay_has_room(&r->down) && has_greeted(r);
 	r->target.wait = sys_want(w, r->target.fd, wish(in, holds(&r->up)),
 	    owner);
 	if (r->phase == RELAY_CUT)
@@ -320,6 +330,7 @@ relay_begin(struct relay *r, int target, const char *words, size_t n,
 
 	r->target.fd = target;
 	r->client.wait = r->target.wait = -1;
+	r->words = n;
 	relay_say(&r->down, words, n);
 	down = relay_send(&r->down, r->client.fd);
 	if (down < 0 && down != -EAGAIN)
@@ -331,8 +342,26 @@ relay_begin(struct relay *r, int target, const char *words, size_t n,
 	return (down > 0 ? down : 0) + (up > 0 ? up : 0);
 }
 
+/*
+ * `timeout half 0`.  After the FIN was passed on, what the other side still
+ * sends is read and thrown away: a close in front of unread input would be a
+ * reset, and that destroys what it was given last.
+ */
+static int
+step_strict(struct relay *r, struct flow *f, const struct side *source)
+{
+	int n;
+
+	relay_drop(f);
+	n = relay_receive(f, source->fd);
+	relay_drop(f);
+	if (n == 0 || (n < 0 && n != -EAGAIN))
+		r->phase = RELAY_DONE;
+	return 0;
+}
+
 int
-relay_step(struct relay *r, const struct waits *w, int64_t now)
+relay_step(struct relay *r, const struct waits *w, bool strict, int64_t now)
 {
 	bool client = sys_got(w, r->client.wait) != 0;
 	bool target = sys_got(w, r->target.wait) != 0;
@@ -341,10 +370,15 @@ relay_step(struct relay *r, const struct waits *w, int64_t now)
 
 	if (r->phase == RELAY_CUT)
 		return step_cut(r, now);
+	if (strict && r->phase == RELAY_HALF && r->up.state == FLOW_OPEN)
+		return step_strict(r, &r->up, &r->client);
+	if (strict && r->phase == RELAY_HALF && r->down.state == FLOW_OPEN)
+		return step_strict(r, &r->down, &r->target);
 	up = pump(&r->up, &r->client, client, &r->target, target, &failed);
 	if (up < 0)
 		return cut(r, failed, now);
-	down = pump(&r->down, &r->target, target, &r->client, client, &failed);
+	down = pump(&r->down, &r->target, target && has_greeted(r), &r->client,
+	    client, &failed);
 	if (down < 0)
 		return cut(r, failed, now);
 	pass_ends(r);
@@ -363,22 +397,3 @@ relay_delivers(struct relay *r)
 	return less;
 }
 
-/*
- * After the FIN was passed on: what the other side still sends is read and
- * thrown away, because a close in front of unread input would be a reset, and
- * that destroys what it was given last.
- */
-void
-relay_step_strict(struct relay *r)
-{
-	bool client_ended = r->ended == &r->client;
-	struct flow *f = client_ended ? &r->down : &r->up;
-	int n;
-
-	assert(r->phase == RELAY_HALF);
-	relay_drop(f);
-	n = relay_receive(f, client_ended ? r->target.fd : r->client.fd);
-	relay_drop(f);
-	if (n == 0 || (n < 0 && n != -EAGAIN))
-		r->phase = RELAY_DONE;
-}

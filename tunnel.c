@@ -589,17 +589,15 @@ follow(struct tunnel *t, int64_t now)
 
 /* `timeout half 0`: half-closed is as good as closed. */
 static bool
-is_strict(const struct tunnel *t)
+is_strict(void)
 {
-	return t->state == T_HALF && table.cfg->timeout[TIMEOUT_HALF] == 0;
+	return table.cfg->timeout[TIMEOUT_HALF] == 0;
 }
 
 static void
 step_relay(struct tunnel *t, const struct waits *w, int64_t now)
 {
-	if (is_strict(t))
-		relay_step_strict(&t->relay);
-	else if (relay_step(&t->relay, w, now) > 0)
+	if (relay_step(&t->relay, w, is_strict(), now) > 0)
 		renew(t, now);
 	follow(t, now);
 }
@@ -703,7 +701,7 @@ expire(struct tunnel *t, int64_t now)
 		abort_tunnel(t, "idle", now);
 		break;
 	case T_HALF:
-		if (is_strict(t))
+		if (is_strict())
 			end(t, now);
 		else if (relay_delivers(&t->relay))
 			renew(t, now);
