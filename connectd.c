@@ -458,11 +458,11 @@ drain(int64_t now)
 static void
 signal_step(int64_t now)
 {
+	bool woken = sys_got(&proxy.waits, proxy.signals_wait) != 0;
 	int number;
 
-	if (sys_got(&proxy.waits, proxy.signals_wait) == 0)
-		return;
-	while ((number = sys_signal()) != 0) {
+	while ((number = sys_signal(woken)) != 0) {
+		woken = false;
 		if (number == SIGUSR1)
 			log_statistics(now);
 		else if (number == SIGHUP)

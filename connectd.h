@@ -390,9 +390,12 @@ short sys_got(const struct waits *, int i);
 void sys_poll(struct waits *, int64_t now);
 
 /* Catch HUP, INT, TERM, USR1, ignore PIPE.  Returns a descriptor to wait on
- * for reading, or -errno.  sys_signal gives the next signal, 0 if none. */
+ * for reading, or -errno. */
 int sys_signals(void);
-int sys_signal(void);
+
+/* The next signal that has come, 0 if none.  `woken`: that descriptor was ready.
+ * Ask in every turn: a signal is seen even if poll cannot tell. */
+int sys_signal(bool woken);
 
 /*
  * Read a file of at most max bytes.  Returns its length or -errno; -EFBIG if

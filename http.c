@@ -534,6 +534,9 @@ http_parse_request(const char *buf, size_t len, size_t limit,
 	struct text head;
 	int rc, end = find_end(buf, len, limit, rq);
 
+	if (end < 0)
+		rq->is_head = rq->scanned - rq->start > 5 &&
+		    memcmp(buf + rq->start, "HEAD ", 5) == 0;
 	if (end <= 0)
 		return end;
 	head.p = buf + rq->start;

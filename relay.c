@@ -173,6 +173,15 @@ relay_abort(struct relay *r)
 	relay_close(r);
 }
 
+/* Is a byte of its source welcome?  The words that a relay begins with go alone:
+ * nothing is put behind them before they are gone. */
+static bool
+is_open(const struct relay *r, const struct flow *f)
+{
+	return relay_has_room(f) &&
+	    (f == &r->up || r->down.sent >= r->words);
+}
+
 static short
 wish(bool in, bool out)
 {
@@ -185,25 +194,17 @@ holds(const struct flow *f)
 	return ring_used(&f->ring) > 0;
 }
 
-/* The words that it begins with go alone: nothing is put behind them before
- * they are gone. */
-static bool
-has_greeted(const struct relay *r)
-{
-	return r->down.sent >= r->words;
-}
-
 void
 relay_interest(struct relay *r, struct waits *w, uint32_t owner)
 {
 	bool whole = r->phase == RELAY_WHOLE || r->phase == RELAY_HALF;
-	bool in = whole && relay_has_room(&r->up);
+	bool in = whole && is_open(r, &r->up);
 
 	r->client.wait = sys_want(w, r->client.fd, wish(in, holds(&r->down)),
 	    owner);
 	if (r->target.fd == -1)
 		return;
-	in = whole && relay_has_room(&r->down) && has_greeted(r);
+	in = whole && is_open(r, &r->down);
 	r->target.wait = sys_want(w, r->target.fd, wish(in, holds(&r->up)),
 	    owner);
 	if (r->phase == RELAY_CUT)
@@ -244,7 +245,7 @@ step_cut(struct relay *r, int64_t now)
 	int in = 0, out, went = 0;
 
 	/* A dead connection gets nothing new: "not now" is the end of it. */
-	if (relay_has_room(f) && (in = relay_receive(f, r->ended->fd)) <= 0)
+	if (is_open(r, f) && (in = relay_receive(f, r->ended->fd)) <= 0)
 		f->state = FLOW_EOF;
 	out = relay_send(f, alive);
 	if (out < 0 && out != -EAGAIN)
@@ -274,7 +275,7 @@ cut(struct relay *r, struct side *dead, int64_t now)
 /* ---- whole ----------------------------------------------------------------- */
 
 /*
- * Receive once if the source is ready, send at once.  A sink that was full is
+ * Receive once if the source is ready and welcome, send at once.  A sink that was full is
  * asked again only when poll spoke of it.  Returns the bytes moved, or -errno
  * with *failed telling whose it is.
  */
@@ -285,7 +286,7 @@ pump(struct flow *f, struct side *source, bool source_ready, struct side *sink,
 	bool was_empty = !holds(f);
 	int in = 0, out = 0;
 
-	if (source_ready && relay_has_room(f))
+	if (source_ready)
 		in = relay_receive(f, source->fd);
 	if (was_empty || sink_ready)
 		out = relay_send(f, sink->fd);
@@ -374,11 +375,12 @@ relay_step(struct relay *r, const struct waits *w, bool strict, int64_t now)
 		return step_strict(r, &r->up, &r->client);
 	if (strict && r->phase == RELAY_HALF && r->down.state == FLOW_OPEN)
 		return step_strict(r, &r->down, &r->target);
-	up = pump(&r->up, &r->client, client, &r->target, target, &failed);
+	up = pump(&r->up, &r->client, client && is_open(r, &r->up), &r->target,
+	    target, &failed);
 	if (up < 0)
 		return cut(r, failed, now);
-	down = pump(&r->down, &r->target, target && has_greeted(r), &r->client,
-	    client, &failed);
+	down = pump(&r->down, &r->target, target && is_open(r, &r->down),
+	    &r->client, client, &failed);
 	if (down < 0)
 		return cut(r, failed, now);
 	pass_ends(r);

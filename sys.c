@@ -62,7 +62,8 @@ static struct {
 	enum log_level	log_level;
 	uint64_t	log_lost, log_lost_told;
 	int		signal_read, signal_write;
-} sys = { 2, true, LEVEL_INFO, 0, 0, -1, -1 };
+	volatile sig_atomic_t pending[4];	/* by place in `caught` */
+} sys = { 2, true, LEVEL_INFO, 0, 0, -1, -1, { 0 } };
 
 /* ---- clock, randomness, limits -------------------------------------------- */
 
@@ -438,14 +439,21 @@ sys_poll(struct waits *w, int64_t now)
 
 /* ---- signals --------------------------------------------------------------- */
 
-/* A full pipe loses the signal, but then the same one is in it already. */
+static const int caught[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1 };
+
+#define CAUGHT (sizeof caught / sizeof caught[0])
+
+/* The flag is the message.  The pipe only wakes poll, so it may be full. */
 static void
 on_signal(int number)
 {
 	int saved = errno;
-	unsigned char byte = (unsigned char)number;
+	size_t i;
 
-	(void)!write(sys.signal_write, &byte, 1);
+	for (i = 0; i < CAUGHT; i++)
+		if (caught[i] == number)
+			sys.pending[i] = 1;
+	(void)!write(sys.signal_write, "", 1);
 	errno = saved;
 }
 
@@ -463,7 +471,6 @@ catch(int number, void (*handler)(int))
 int
 sys_signals(void)
 {
-	static const int caught[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1 };
 	sigset_t none;
 	int fd[2], rc;
 	size_t i;
@@ -474,7 +481,7 @@ sys_signals(void)
 		return rc;
 	sys.signal_read = fd[0];
 	sys.signal_write = fd[1];
-	for (i = 0; i < sizeof caught / sizeof caught[0]; i++)
+	for (i = 0; i < CAUGHT; i++)
 		if ((rc = catch(caught[i], on_signal)) < 0)
 			return rc;
 	/* What we inherited of the rest is not to be trusted. */
@@ -485,11 +492,19 @@ sys_signals(void)
 }
 
 int
-sys_signal(void)
+sys_signal(bool woken)
 {
-	unsigned char byte;
+	char bytes[64];
+	size_t i;
 
-	return read(sys.signal_read, &byte, 1) == 1 ? byte : 0;
+	if (woken)
+		(void)!read(sys.signal_read, bytes, sizeof bytes);
+	for (i = 0; i < CAUGHT; i++)
+		if (sys.pending[i]) {
+			sys.pending[i] = 0;
+			return caught[i];
+		}
+	return 0;
 }
 
 /* ---- files ----------------------------------------------------------------- */
@@ -562,14 +577,10 @@ static bool
 write_line(const char *line, size_t n)
 {
 	struct pollfd p = { sys.log, POLLOUT, 0 };
-	ssize_t wrote;
 
 	if (sys.log_may_block && poll(&p, 1, 0) != 1)
 		return false;
-	do
-		wrote = write(sys.log, line, n);
-	while (wrote == -1 && errno == EINTR);
-	return wrote == (ssize_t)n;
+	return write(sys.log, line, n) == (ssize_t)n;
 }
 
 /* Tell how many lines were lost before the next one that is not. */
