@@ -338,6 +338,9 @@ static const struct row {
 	{ "GET absolute-form", BYTES("GET http://example.com/ HTTP/1.1\r\n"
 	    "Host: example.com\r\n\r\n", ""), NO(405) },
 	{ "GET origin-form", BYTES("GET / HTTP/1.0\r\n\r\n", ""), NO(405) },
+	{ "GET, every visible octet", BYTES("GET !\"#$%&'()*+,-./" DIGITS
+	    ":;<=>?@" LETTERS "[\\]^_`{|}~ HTTP/1.0\r\n\r\n", ""),
+	    NO(405) },
 	{ "OPTIONS asterisk", BYTES("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
 	    ""), NO(405) },
 	{ "connect", BYTES(METHOD("connect"), ""), NO(501) },
@@ -418,8 +421,33 @@ static const struct row {
 	{ "Host, sub-delims", BYTES(HOSTED(" a!$&'()*+;=b"), ""),
 	    TUNNEL(443, 1) },
 	{ "Host, per cent", BYTES(HOSTED(" a%2Db"), ""), TUNNEL(443, 1) },
-	{ "Host, bad per cent", BYTES(HOSTED(" a%2"), ""), NO(400) },
-	{ "Host, bad per cent digits", BYTES(HOSTED(" a%zz"), ""), NO(400) },
+	{ "Host, per cent at both ends", BYTES(HOSTED(" %aAb%Ff"), ""),
+	    TUNNEL(443, 1) },
+	{ "Host, per cent and port", BYTES(HOSTED(" %09%90:443"), ""),
+	    TUNNEL(443, 1) },
+	{ "Host, half a per cent", BYTES(HOSTED(" a%2"), ""), NO(400) },
+	{ "Host, per cent alone", BYTES(HOSTED(" a%"), ""), NO(400) },
+	{ "Host, half a per cent and port", BYTES(HOSTED(" a%2:80"), ""),
+	    NO(400) },
+	{ "Host, per cent twice", BYTES(HOSTED(" a%%41"), ""), NO(400) },
+	{ "Host, per cent, bad first digit", BYTES(HOSTED(" a%g0"), ""),
+	    NO(400) },
+	{ "Host, per cent, bad second digit", BYTES(HOSTED(" a%0G"), ""),
+	    NO(400) },
+	{ "Host, future address", BYTES(HOSTED(" [v1.fe80::a+en1]"), ""),
+	    TUNNEL(443, 1) },
+	{ "Host, future address and port", BYTES(HOSTED(" [VfA0.~]:80"), ""),
+	    TUNNEL(443, 1) },
+	{ "Host, future without version", BYTES(HOSTED(" [v.a]"), ""),
+	    NO(400) },
+	{ "Host, future, version no hex", BYTES(HOSTED(" [v1g.a]"), ""),
+	    NO(400) },
+	{ "Host, future without address", BYTES(HOSTED(" [v1.]"), ""),
+	    NO(400) },
+	{ "Host, future without dot", BYTES(HOSTED(" [v1]"), ""), NO(400) },
+	{ "Host, future, bad address", BYTES(HOSTED(" [v1.a/b]"), ""),
+	    NO(400) },
+	{ "Host, future without v", BYTES(HOSTED(" [x1.a]"), ""), NO(400) },
 	{ "Host, userinfo", BYTES(HOSTED(" u@example.com"), ""), NO(400) },
 	{ "Host, password", BYTES(HOSTED(" u:p@example.com:443"), ""),
 	    NO(400) },
@@ -1183,6 +1211,8 @@ static const struct authority_row {
 } authorities[] = {
 	{ TEXT("example.com:443"),	"example.com",	443 },
 	{ TEXT("EXAMPLE.com:443"),	"example.com",	443 },
+	{ TEXT("ABCDEFGHIJKLMNOPQRSTUVWXYZ:443"),
+	    "abcdefghijklmnopqrstuvwxyz", 443 },
 	{ TEXT("example.com.:443"),	"example.com",	443 },
 	{ TEXT("localhost:1"),		"localhost",	1 },
 	{ TEXT("a:65535"),		"a",		65535 },
@@ -1445,9 +1475,25 @@ system_address(struct span s, int family)
 	return inet_pton(family, text, out) == 1;
 }
 
-/* Take "[IPv6]" off the front. */
+/* "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" ) of RFC 3986 3.2.2 */
 static bool
-cut_literal(struct span *s)
+is_future(struct span s)
+{
+	if (s.n == 0 || (*s.p != 'v' && *s.p != 'V'))
+		return false;
+	cut_off(&s, 1);
+	if (span_of(s.p, s.n, DIGITS "abcdefABCDEF") == 0)
+		return false;
+	cut_off(&s, span_of(s.p, s.n, DIGITS "abcdefABCDEF"));
+	if (s.n < 2 || *s.p != '.')
+		return false;
+	cut_off(&s, 1);
+	return all_of(s, DIGITS LETTERS "-._~!$&'()*+,;=:");
+}
+
+/* Take "[IPv6]" off the front, or "[IPvFuture]". */
+static bool
+cut_literal(struct span *s, bool future)
 {
 	const char *close = memchr(s->p, ']', s->n);
 	struct span inside;
@@ -1457,7 +1503,8 @@ cut_literal(struct span *s)
 	inside = cut_off(s, (size_t)(close - s->p) + 1);
 	inside.p++;
 	inside.n -= 2;
-	return system_address(inside, AF_INET6);
+	return system_address(inside, AF_INET6) ||
+	    (future && is_future(inside));
 }
 
 static bool
@@ -1467,7 +1514,7 @@ plain_authority(struct span s)
 	struct span host;
 
 	if (s.n > 0 && *s.p == '[') {
-		if (!cut_literal(&s))
+		if (!cut_literal(&s, false))
 			return false;
 	} else {
 		colon = memchr(s.p, ':', s.n);
@@ -1488,14 +1535,14 @@ plain_authority(struct span s)
 	    (s.n == 5 && memcmp(s.p, "65535", 5) <= 0));
 }
 
-/* uri-host [ ":" *DIGIT ] of RFC 9110 7.2, without IPvFuture */
+/* uri-host [ ":" *DIGIT ] of RFC 9110 7.2 */
 static bool
 plain_host(struct span s)
 {
 	size_t n;
 
 	if (s.n > 0 && *s.p == '[') {
-		if (!cut_literal(&s))
+		if (!cut_literal(&s, true))
 			return false;
 	} else
 		for (;;) {
