@@ -352,7 +352,8 @@ void sys_shutdown(int fd);
 void sys_close(int *fd);
 void sys_reset(int *fd);
 
-/* Bytes that the peer's system has not taken yet, or -ENOSYS. */
+/* Bytes that the peer's system has not taken yet; -errno if it never will,
+ * -ENOSYS if this system cannot tell. */
 int sys_unsent(int fd);
 
 /* Is it an address of this machine?  Says yes when it cannot tell. */

@@ -360,8 +360,13 @@ int
 sys_unsent(int fd)
 {
 #if defined(UNSENT)
+	union sockaddr_any there;
+	socklen_t len = sizeof there;
 	int n = 0;
 
+	/* What a connection that is gone had not sent is counted for ever. */
+	if (getpeername(fd, &there.sa, &len) == -1)
+		return -errno;
 	return ioctl(fd, UNSENT, &n) == -1 ? -errno : n;
 #else
 	(void)fd;

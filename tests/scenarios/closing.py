@@ -142,6 +142,19 @@ def a_reset_behind_an_end_tells_the_other_that_its_own_bytes_are_lost():
               ["client-reset", "target-reset"])
 
 
+def a_tunnel_whose_sides_both_break_off_ends_at_once():
+    """Goal: what could not be delivered to a side that is gone too is not
+    waited for."""
+    with Daemon(ALLOW_LOOPBACK) as proxy, \
+            tunnel(proxy, buffers=4 * KIB) as (client, target):
+        target.sendall(payload(100 * KIB))  # more than the client's system has
+        wait_until_taken(target)
+        reset(target)
+        proxy.statistics()                  # so it has seen the reset
+        reset(client)
+        wait_until(lambda: proxy.lines("tunnel "), "the end", 3)
+
+
 def three_hundred_tunnels_reset_at_once_leave_no_descriptor_behind():
     """Goal: resets in any number are seen, and cleaned up, at once."""
     with Daemon(ALLOW_LOOPBACK, "tunnels 400", "tunnels-per-client 0") \
