@@ -392,7 +392,7 @@ relay_delivers(struct relay *r)
 {
 	bool client_ended = r->ended == &r->client;
 	int unsent = sys_unsent(client_ended ? r->target.fd : r->client.fd);
-	bool less = unsent < r->unsent;
+	bool less = unsent >= 0 && unsent < r->unsent;
 
 	assert(r->phase == RELAY_HALF);
 	r->unsent = unsent;

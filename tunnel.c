@@ -681,6 +681,21 @@ wake(struct tunnel *t, const struct waits *w, int64_t now)
 }
 
 static void
+expire_half(struct tunnel *t, int64_t now)
+{
+	const struct relay *r = &t->relay;
+	bool one_ended = r->up.state == FLOW_OPEN ||
+	    r->down.state == FLOW_OPEN;
+
+	if (is_strict() && one_ended)
+		end(t, now);	/* what came was dropped, as it should be */
+	else if (!is_strict() && relay_delivers(&t->relay))
+		renew(t, now);
+	else
+		abort_tunnel(t, "half", now);
+}
+
+static void
 expire(struct tunnel *t, int64_t now)
 {
 	switch (t->state) {
@@ -701,12 +716,7 @@ expire(struct tunnel *t, int64_t now)
 		abort_tunnel(t, "idle", now);
 		break;
 	case T_HALF:
-		if (is_strict())
-			end(t, now);
-		else if (relay_delivers(&t->relay))
-			renew(t, now);
-		else
-			abort_tunnel(t, "half", now);
+		expire_half(t, now);
 		break;
 	case T_CUT:
 		abort_tunnel(t, t->end, now);
