@@ -1,4 +1,5 @@
-# connectd: make, make run, make test, make demo, make install.
+# connectd: make, make run, make demo, make test, make install; and for those
+# who doubt: make asan, make sim, make sim-plants, make sim-pairs, make fuzz.
 # Works in GNU make and bmake.  Yours: CC CFLAGS CPPFLAGS LDFLAGS LIBS PREFIX
 # SBINDIR SYSCONFDIR MANDIR DESTDIR, from the environment or the command line.
 
@@ -42,6 +43,21 @@ test: connectd
 asan:
 	@CC="$(CC)" LDFLAGS="$(LDFLAGS)" sh tests/run.sh asan
 
+# The daemon in simulated worlds: see tests/README.
+sim:
+	@CC="$(CC)" CFLAGS="$(CFLAGS)" sh tests/sim/run.sh full
+
+sim-plants:
+	@CC="$(CC)" CFLAGS="$(CFLAGS)" sh tests/sim/run.sh plants
+
+sim-pairs:
+	@CC="$(CC)" CFLAGS="$(CFLAGS)" sh tests/sim/run.sh pairs
+
+# make fuzz T=600: seconds for each target.  Needs clang with libFuzzer.
+T = 60
+fuzz:
+	@sh tests/fuzz/run.sh $(T)
+
 install: connectd
 	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR) \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5
@@ -64,4 +80,5 @@ clean:
 	rm -f connectd $(OBJS)
 	rm -rf tests/build
 
-.PHONY: all run demo test asan install uninstall clean
+.PHONY: all run demo test asan sim sim-plants sim-pairs fuzz install uninstall \
+    clean

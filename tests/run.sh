@@ -165,6 +165,12 @@ export CONNECTD
 if [ "$mode" = plain ]; then
 	if sh tests/layers.sh; then count layers 0 1 0; else count layers 1 0 1; fi
 	run_script papers sh tests/papers.sh
+	if command -v objcopy > /dev/null; then
+		run_script simulator sh tests/sim/run.sh quick
+	else
+		echo "skipped simulator: there is no objcopy (binutils)"
+	fi
+	run_script corpora sh tests/fuzz/replay.sh
 fi
 run_script scenarios python3 tests/scenarios.py
 

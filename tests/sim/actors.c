@@ -1,0 +1,739 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * actors.c - who lives in the world: clients, origins, and how a seed draws
+ * them.  An actor has no memory but its struct; it acts when its time comes.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim.h"
+
+#define NAMES		24
+#define SECOND		((int64_t)1000000)
+#define NEVER		INT64_MAX
+
+static char config_text[1024], hosts_text[8192];
+static struct sim_addr name_address[NAMES][8];
+static unsigned name_addresses[NAMES];
+
+/* ---- bytes ------------------------------------------------------------------- */
+
+static unsigned char
+hash_byte(unsigned id, unsigned direction, uint64_t pos)
+{
+	uint64_t x = ((uint64_t)id << 40 | (uint64_t)direction << 36) ^ pos;
+
+	x = (x ^ x >> 31) * 0x9e3779b97f4a7c15u;
+	return (unsigned char)(x >> 56 ^ x >> 24);
+}
+
+unsigned char
+client_byte(int id, uint64_t pos)
+{
+	const struct client *k = &sim.client[id];
+
+	if (pos < k->head_len)
+		return (unsigned char)k->head[pos];
+	pos -= k->head_len;
+	return pos < k->filler ? 'a' :
+	    hash_byte((unsigned)id, 0, pos - k->filler);
+}
+
+unsigned char
+origin_byte(int id, uint64_t pos)
+{
+	return hash_byte((unsigned)id, 1, pos);
+}
+
+/* ---- addresses ---------------------------------------------------------------- */
+
+static struct sim_addr
+addr4(unsigned a, unsigned b, unsigned c, unsigned d)
+{
+	struct sim_addr r;
+
+	memset(&r, 0, sizeof r);
+	r.family = 4;
+	r.ip[0] = (unsigned char)a;
+	r.ip[1] = (unsigned char)b;
+	r.ip[2] = (unsigned char)c;
+	r.ip[3] = (unsigned char)d;
+	return r;
+}
+
+static struct sim_addr
+addr6(unsigned first, unsigned second, unsigned last)
+{
+	struct sim_addr r;
+
+	memset(&r, 0, sizeof r);
+	r.family = 6;
+	r.ip[0] = (unsigned char)(first >> 8);
+	r.ip[1] = (unsigned char)first;
+	r.ip[2] = (unsigned char)(second >> 8);
+	r.ip[3] = (unsigned char)second;
+	r.ip[14] = (unsigned char)(last >> 8);
+	r.ip[15] = (unsigned char)last;
+	return r;
+}
+
+/* 64:ff9b::a.b.c.d */
+static struct sim_addr
+nat64(unsigned a, unsigned b, unsigned c, unsigned d)
+{
+	struct sim_addr r = addr6(0x64, 0xff9b, 0);
+
+	r.ip[12] = (unsigned char)a;
+	r.ip[13] = (unsigned char)b;
+	r.ip[14] = (unsigned char)c;
+	r.ip[15] = (unsigned char)d;
+	return r;
+}
+
+static struct sim_addr
+draw_public(void)
+{
+	unsigned h = between(1, 240);
+
+	return below(3) > 0 ? addr4(93, 184, 216, h) :
+	    addr6(0x2001, 0x4860, h);
+}
+
+static struct sim_addr
+draw_doubtful(void)
+{
+	switch (below(8)) {
+	case 0:
+		return addr4(127, 0, 0, 1);
+	case 1:
+		return addr4(10, 1, 2, between(1, 240));
+	case 2:
+		return addr4(169, 254, 169, 254);
+	case 3:
+		return addr6(0, 0, 1);
+	case 4:
+		return nat64(127, 0, 0, 1);
+	case 5:
+		return nat64(93, 184, 216, between(1, 240));
+	case 6:
+		return addr6(0x2002, 0x7f00, 1);
+	default:
+		return addr4(0, 0, 0, 0);
+	}
+}
+
+static const char *
+addr_text(const struct sim_addr *a, char out[64], bool brackets)
+{
+	int i, n = 0;
+
+	if (a->family == 4) {
+		(void)snprintf(out, 64, "%u.%u.%u.%u", a->ip[0], a->ip[1],
+		    a->ip[2], a->ip[3]);
+		return out;
+	}
+	n += snprintf(out, 64, "%s", brackets ? "[" : "");
+	for (i = 0; i < 16; i += 2)
+		n += snprintf(out + n, 64 - (size_t)n, "%s%x", i > 0 ? ":" : "",
+		    a->ip[i] * 256u + a->ip[i + 1]);
+	(void)snprintf(out + n, 64 - (size_t)n, "%s", brackets ? "]" : "");
+	return out;
+}
+
+/* Nothing to do: look again later, and later each time. */
+static void
+rest(struct conn *c)
+{
+	c->lull = c->lull == 0 ? 1000 : 2 * c->lull;
+	if (c->lull > 400000)
+		c->lull = 400000;
+	if (c->wake < sim.now + c->lull)
+		c->wake = sim.now + c->lull;
+}
+
+static uint64_t
+work_of(const struct conn *c)
+{
+	return c->in.sent + c->out.taken + c->in.fin_sent + c->out.fin_taken;
+}
+
+/* ---- origins ------------------------------------------------------------------ */
+
+static enum origin_kind
+kind_of(const struct sim_addr *a)
+{
+	unsigned host = a->family == 4 ? a->ip[3] : a->ip[15];
+
+	/* Half of them are good to talk to. */
+	return host % 2 == 0 ? (enum origin_kind)(host / 2 % 3) :
+	    (enum origin_kind)(host / 2 % ORIGINS);
+}
+
+static void
+origin_connects(struct conn *c)
+{
+	c->kind = kind_of(&c->peer);
+	c->connect_at = sim.now + between(0, 30) * 1000;
+	switch (c->kind) {
+	case O_REFUSES:
+		c->outcome = ECONNREFUSED;
+		break;
+	case O_BLACKHOLE:
+		c->connect_at = NEVER;
+		break;
+	case O_UNREACHABLE:
+	case O_PROHIBITED:
+		c->connecting = false;
+		c->outcome = c->kind == O_UNREACHABLE ? ENETUNREACH : EACCES;
+		break;
+	case O_LATE:
+		c->connect_at = sim.now + between(100, 3000) * 1000;
+		break;
+	case O_SELF:
+		c->local = c->peer;
+		break;
+	default:
+		break;
+	}
+}
+
+void
+origin_begin(struct conn *c)
+{
+	if (c->connecting) {
+		origin_connects(c);
+		return;
+	}
+	c->wake = sim.now + (below(3) == 0 ? 0 : below(5000));
+	c->quota = c->kind == O_SINK ? 0 : c->kind == O_FIREHOSE ?
+	    between(50000, 200000) : between(0, 30000);
+}
+
+static void
+step_origin(struct conn *c)
+{
+	bool slow = c->kind == O_SLOW && !in_calm();
+	uint64_t gulp = slow ? between(1, 700) : between(1, 40000);
+	bool all;
+
+	c->wake = sim.now + (slow ? between(1, 400) * 1000 : below(4000)) + 1;
+	if (c->dead || c->peer_closed) {
+		c->wake = NEVER;
+		return;
+	}
+	(void)actor_take(c, gulp);
+	if (c->in.sent < c->quota)
+		(void)actor_send(c, gulp < c->quota - c->in.sent ? gulp :
+		    c->quota - c->in.sent);
+	all = c->in.sent >= c->quota;
+	if (c->kind == O_RESETS && c->in.sent >= c->quota / 2) {
+		actor_reset(c);
+		return;
+	}
+	if (!c->in.fin_sent && all && (c->kind == O_ENDS_FIRST ||
+	    c->out.fin_taken || (c->kind == O_FIREHOSE && below(4) == 0)))
+		actor_fin(c);
+	if (c->in.fin_sent && c->out.fin_taken && c->in.fin_arrived) {
+		c->peer_closed = true;
+		c->wake = NEVER;
+	}
+}
+
+/* ---- clients ------------------------------------------------------------------ */
+
+static uint64_t
+head_total(const struct client *k)
+{
+	return k->head_len + k->filler;
+}
+
+/* The end of a client that has heard all that it will. */
+static void
+leave(struct client *k, struct conn *c)
+{
+	if (!c->in.fin_sent)
+		actor_fin(c);
+	c->peer_closed = true;
+	k->finished = true;
+	c->wake = NEVER;
+}
+
+static void
+speak(struct client *k, struct conn *c)
+{
+	bool heard = k->status == 200 && k->head_end > 0;
+	uint64_t limit = head_total(k) + k->payload, gulp = k->gulp;
+
+	if (!k->early && !heard)
+		limit = head_total(k);
+	if (k->kind == K_DRIBBLE && c->in.sent < head_total(k))
+		gulp = 1;
+	if (k->kind == K_STALLER || k->kind == K_LEAVER)
+		limit = k->head_len / 2;
+	if (k->kind == K_MUTE)
+		limit = 0;
+	if (c->in.sent < limit)
+		(void)actor_send(c, gulp < limit - c->in.sent ? gulp :
+		    limit - c->in.sent);
+	if (c->in.fin_sent || c->in.sent < limit)
+		return;
+	if (k->kind == K_LEAVER || (k->ends && (heard || k->early)))
+		actor_fin(c);
+}
+
+static void
+step_client(struct client *k, struct conn *c)
+{
+	uint64_t gulp = k->kind == K_SLOW_READER ? between(1, 500) : k->gulp;
+
+	if (in_calm()) {
+		gulp = k->gulp = 10000;
+		k->pace_ms %= 6;
+	}
+	c->wake = sim.now + 1 + between(0, k->pace_ms) * 1000 + below(1000);
+	(void)actor_take(c, gulp);
+	if (c->dead && c->out.arrived == c->out.taken) {
+		k->finished = true;
+		c->wake = NEVER;
+		return;
+	}
+	if (k->reset_at > 0 && c->in.sent + c->out.taken >= k->reset_at) {
+		actor_reset(c);
+		k->finished = true;
+		c->wake = NEVER;
+		return;
+	}
+	speak(k, c);
+	/* A refused one that will not go away is the daemon's to end. */
+	if (c->out.fin_taken && (k->status == 200 || k->pace_ms % 3 != 0))
+		leave(k, c);
+}
+
+static void
+begin_client(int id)
+{
+	struct client *k = &sim.client[id];
+	struct conn *c = new_conn(true, id);
+
+	k->conn = (int)(c - sim.conn);
+	c->peer = k->from;
+	c->established = true;
+	c->wake = sim.now + below(2000);
+	if (!client_waits(id))
+		k->finished = true;
+}
+
+/* ---- the course of things ------------------------------------------------------ */
+
+static unsigned next_client;
+
+static bool
+is_over(const struct conn *c)
+{
+	/* A dead one in the backlog may still be accepted. */
+	return c->fd == -1 && c->daemon_closed && (!c->is_client ||
+	    sim.client[c->id].finished) && (c->dead || c->wake == NEVER);
+}
+
+static void
+forget_the_dead(void)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < sim.lives; i++)
+		if (!is_over(&sim.conn[sim.live[i]]))
+			sim.live[n++] = sim.live[i];
+	sim.lives = n;
+}
+
+int64_t
+actors_next(void)
+{
+	const struct conn *c;
+	int64_t next = NEVER;
+	unsigned i;
+
+	for (i = 0; i < sim.lives; i++) {
+		c = &sim.conn[sim.live[i]];
+		if (c->established && c->wake < next)
+			next = c->wake;
+	}
+	if (next_client < sim.set.clients &&
+	    sim.client[next_client].start < next)
+		next = sim.client[next_client].start;
+	return next;
+}
+
+static void
+act(struct conn *c)
+{
+	uint64_t work = work_of(c);
+
+	if (c->is_client)
+		step_client(&sim.client[c->id], c);
+	else
+		step_origin(c);
+	if (work_of(c) != work)
+		c->lull = 0;
+	else if (c->wake != NEVER)
+		rest(c);
+	if (raise_fault(F_CLOG))
+		c->clogged_until = sim.now + between(1, 3000) * 1000;
+}
+
+void
+actors_run(void)
+{
+	struct conn *c;
+	unsigned i;
+
+	while (next_client < sim.set.clients &&
+	    sim.client[next_client].start <= sim.now)
+		begin_client((int)next_client++);
+	for (i = 0; i < sim.lives; i++) {
+		c = &sim.conn[sim.live[i]];
+		if (c->established && c->wake <= sim.now)
+			act(c);
+	}
+	if (sim.polls % 16 == 0)
+		forget_the_dead();
+}
+
+/* Everybody has come, and the daemon has let go of all. */
+bool
+actors_done(void)
+{
+	const struct conn *c;
+	unsigned i;
+
+	if (next_client < sim.set.clients)
+		return false;
+	for (i = 0; i < sim.lives; i++) {
+		c = &sim.conn[sim.live[i]];
+		if (c->fd != -1 || (c->is_client &&
+		    !sim.client[c->id].finished &&
+		    !sim.client[c->id].accepted))
+			return false;
+	}
+	return true;
+}
+
+/* ---- drawing ------------------------------------------------------------------- */
+
+static void
+draw_names(void)
+{
+	char text[64];
+	unsigned i, k;
+	size_t n = 0;
+
+	for (i = 0; i < NAMES; i++) {
+		name_addresses[i] = between(1, 4);
+		for (k = 0; k < name_addresses[i]; k++) {
+			name_address[i][k] = below(5) == 0 ? draw_doubtful() :
+			    draw_public();
+			n += (size_t)snprintf(hosts_text + n,
+			    sizeof hosts_text - n, "%s\tn%u.%s\n",
+			    addr_text(&name_address[i][k], text, false), i,
+			    i % 6 == 5 ? "bad.test" : "good.test");
+		}
+	}
+}
+
+static void
+head_for(struct client *k, unsigned id, const char *host)
+{
+	const char *version = below(3) == 0 ? "1.0" : "1.1";
+
+	k->head_len = (unsigned)snprintf(k->head, sizeof k->head,
+	    "CONNECT %s:%u HTTP/%s\r\nHost: %s\r\nUser-Agent: sim/%u\r\n\r\n",
+	    host, PORT_BASE + id, version, host, id);
+}
+
+static void
+draw_target(struct client *k, unsigned id)
+{
+	char text[64];
+	unsigned what = below(20), name = below(NAMES);
+
+	if (what < 12)
+		k->address[0] = draw_public();
+	else if (what < 14)
+		k->address[0] = draw_doubtful();
+	k->addresses = 1;
+	if (what < 14) {
+		head_for(k, id, addr_text(&k->address[0], text, true));
+		return;
+	}
+	if (what == 19) {		/* nobody knows it */
+		k->addresses = 0;
+		head_for(k, id, "nobody.test");
+		return;
+	}
+	memcpy(k->address, name_address[name], sizeof k->address);
+	k->addresses = name_addresses[name];
+	k->denied_name = name % 6 == 5;
+	(void)snprintf(text, sizeof text, "n%u.%s", name,
+	    name % 6 == 5 ? "bad.test" : "good.test");
+	head_for(k, id, text);
+}
+
+static void
+set_head(struct client *k, const char *head, unsigned status)
+{
+	k->head_len = (unsigned)strlen(head);
+	memcpy(k->head, head, k->head_len);
+	k->status_wanted = status;
+	k->addresses = 0;
+}
+
+static void
+draw_garbage(struct client *k)
+{
+	static const struct {
+		const char	*head;
+		unsigned	status;
+	} cases[] = {
+		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 405 },
+		{ "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501 },
+		{ "CONNECT a:1 HTTP/2.0\r\nHost: a\r\n\r\n", 505 },
+		{ "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+		{ "CONNECT a:1 HTTP/1.1\r\n\r\n", 400 },
+		{ "CONNECT a:1 HTTP/1.1\nHost: a\n\n", 400 },
+		{ "\026\003\001\002", 400 },
+	};
+	unsigned i = below(sizeof cases / sizeof cases[0]);
+
+	set_head(k, cases[i].head, cases[i].status);
+}
+
+static void
+draw_pace(struct client *k)
+{
+	static const unsigned paces[] = { 0, 0, 1, 2, 5, 40, 150 };
+
+	k->pace_ms = paces[below(7)];
+	k->gulp = below(3) == 0 ? between(1, 300) : between(300, 40000);
+}
+
+static void
+draw_client(unsigned id)
+{
+	struct client *k = &sim.client[id];
+	unsigned net;
+
+	memset(k, 0, sizeof *k);
+	k->conn = k->origin = -1;
+	k->kind = (enum client_kind)below(CLIENT_KINDS);
+	/* One draw a statement: compilers differ in the order of arguments. */
+	net = below(8) == 0 ? 172 : 198;
+	k->from = addr4(net, 18, 0, below(sim.set.per_client > 0 ? 3 : 200));
+	k->from.port = 20000 + id;
+	k->start = (int64_t)below(20000) * 1000;
+	draw_pace(k);
+	draw_target(k, id);
+	k->payload = k->kind == K_FIREHOSE ? between(50000, 150000) :
+	    between(0, 20000);
+	k->early = k->kind == K_EARLY || k->kind == K_FIREHOSE ||
+	    below(4) == 0;
+	k->ends = k->kind == K_HALF_CLOSER || below(2) == 0;
+	if (k->kind == K_RESETTER)
+		k->reset_at = between(1, 4000);
+	if (k->kind == K_GARBAGE)
+		draw_garbage(k);
+	if (k->kind == K_PIPELINER)
+		set_head(k, "POST / HTTP/1.1\r\nHost: a\r\n\r\n"
+		    "CONNECT 93.184.216.2:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+		    405);
+	if (k->kind == K_OVERSIZE) {
+		k->head_len -= 2;
+		memcpy(k->head + k->head_len, "X: ", 3);
+		k->head_len += 3;
+		k->filler = 20000;
+		k->status_wanted = 431;
+		k->addresses = 0;
+	}
+	if (k->kind == K_MUTE || k->kind == K_LEAVER || k->kind == K_STALLER)
+		k->addresses = 0;
+}
+
+static void
+sort_clients(void)
+{
+	unsigned i;
+
+	/* Their numbers are their ports, so only the times are sorted. */
+	for (i = 1; i < sim.set.clients; i++)
+		if (sim.client[i].start < sim.client[i - 1].start)
+			sim.client[i].start = sim.client[i - 1].start +
+			    below(300000);
+}
+
+static void
+draw_settings(struct settings *s)
+{
+	unsigned f;
+
+	memset(s, 0, sizeof *s);
+	s->clients = between(5, 120);
+	s->tunnels = below(3) == 0 ? between(1, 12) : between(12, 200);
+	s->per_client = below(3) == 0 ? between(1, 4) : 0;
+	s->buffer = 4096u << below(4);
+	s->request_ms = between(1000, 10000);
+	s->connect_ms = between(1000, 20000);
+	s->idle_ms = between(2000, 30000);
+	s->half_ms = below(5) == 0 ? 0 : between(1000, 20000);
+	s->drain_ms = between(0, 4000);
+	s->rules = below(4);
+	s->nofile = below(3) == 0 ? between(12, 70) : 0;
+	s->calm_at = between(5, 60) * SECOND;
+	s->term_at = below(4) == 0 ? between(1, 40) * SECOND : NEVER;
+	s->second_term_at = below(4) == 0 ? s->term_at == NEVER ? NEVER :
+	    s->term_at + between(1, 2000) * 1000 : NEVER;
+	for (f = 0; f < FAULTS; f++) {
+		s->fault_on[f] = below(4) == 0;
+		s->fault_rate[f] = below(2) == 0 ? between(1000, 20000) :
+		    between(1000, 300000);
+	}
+	/* What ends connections is rare, or nothing else would happen. */
+	s->fault_rate[F_HARD] = between(100, 10000);
+	s->fault_rate[F_SIGNAL] = between(100, 5000);
+	s->fault_rate[F_CLOG] = between(100, 20000);
+}
+
+static void
+write_config(const struct settings *s)
+{
+	static const char *const rules[] = {
+		"allow to public port any",
+		"deny to 93.184.216.0/27,.bad.test\nallow to any port any",
+		"allow to public,loopback port any",
+		"allow from 198.18.0.0/15 to public port any"
+	};
+
+	(void)snprintf(config_text, sizeof config_text,
+	    "listen 127.0.0.1:%u\ntunnels %u\ntunnels-per-client %u\n"
+	    "buffer %u\ntimeout request %lldms\ntimeout connect %lldms\n"
+	    "timeout idle %lldms\ntimeout half %lldms\ntimeout drain %lldms\n"
+	    "hosts /sim/hosts\n%s\n", PORT_BASE, s->tunnels, s->per_client,
+	    s->buffer, (long long)s->request_ms, (long long)s->connect_ms,
+	    (long long)s->idle_ms, (long long)s->half_ms,
+	    (long long)s->drain_ms, rules[s->rules]);
+}
+
+/* ---- scenarios for planned faults ------------------------------------------------ */
+
+/* Small worlds without chance in what happens, one each for the main ways. */
+static void
+plain_settings(struct settings *s, unsigned clients)
+{
+	memset(s, 0, sizeof *s);
+	s->clients = clients;
+	s->tunnels = 8;
+	s->buffer = 4096;
+	s->request_ms = 2000;
+	s->connect_ms = 3000;
+	s->idle_ms = 4000;
+	s->half_ms = 2000;
+	s->drain_ms = 500;
+	s->calm_at = 0;
+	s->term_at = 60 * SECOND;
+	s->second_term_at = NEVER;
+}
+
+static void
+plain_client(unsigned id, enum client_kind kind, const char *host,
+    struct sim_addr address)
+{
+	struct client *k = &sim.client[id];
+
+	memset(k, 0, sizeof *k);
+	k->conn = k->origin = -1;
+	k->kind = kind;
+	k->from = addr4(198, 18, 0, id);
+	k->from.port = 20000 + id;
+	k->start = (int64_t)id * 1000;
+	k->gulp = 3000;
+	k->payload = 6000;
+	k->ends = true;
+	k->address[0] = address;
+	k->addresses = 1;
+	head_for(k, id, host);
+}
+
+static void
+make_scenario(int n)
+{
+	struct settings *s = &sim.set;
+
+	plain_settings(s, 1);
+	draw_names();
+	switch (n) {
+	case 0:			/* a plain tunnel, both ways */
+		plain_client(0, K_PLAIN, "93.184.216.4",
+		    addr4(93, 184, 216, 4));
+		break;
+	case 1:			/* a request that is refused */
+		plain_client(0, K_GARBAGE, "a", addr4(0, 0, 0, 0));
+		set_head(&sim.client[0], "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		    405);
+		break;
+	case 2:			/* a name with two addresses: a race */
+		(void)snprintf(hosts_text, sizeof hosts_text,
+		    "2001:4860::e one.test\n93.184.216.4 one.test\n");
+		plain_client(0, K_EARLY, "one.test", addr6(0x2001, 0x4860, 14));
+		sim.client[0].address[1] = addr4(93, 184, 216, 4);
+		sim.client[0].addresses = 2;
+		sim.client[0].early = true;
+		break;
+	case 3:			/* the target ends first */
+		plain_client(0, K_SLOW_READER, "93.184.216.31",
+		    addr4(93, 184, 216, 31));
+		break;
+	case 4:			/* the target resets */
+		plain_client(0, K_PLAIN, "93.184.216.33",
+		    addr4(93, 184, 216, 33));
+		break;
+	case 5:			/* the client resets */
+		plain_client(0, K_RESETTER, "93.184.216.4",
+		    addr4(93, 184, 216, 4));
+		sim.client[0].reset_at = 5000;
+		break;
+	case 6:			/* a full table */
+		plain_settings(s, 4);
+		s->tunnels = 2;
+		plain_client(0, K_PLAIN, "93.184.216.4",
+		    addr4(93, 184, 216, 4));
+		plain_client(1, K_STALLER, "93.184.216.4",
+		    addr4(93, 184, 216, 4));
+		plain_client(2, K_PLAIN, "93.184.216.10",
+		    addr4(93, 184, 216, 10));
+		plain_client(3, K_GARBAGE, "10.0.0.1", addr4(10, 0, 0, 1));
+		break;
+	default:		/* refused by rule, refused by the target */
+		plain_settings(s, 2);
+		plain_client(0, K_PLAIN, "93.184.216.37",
+		    addr4(93, 184, 216, 37));
+		plain_client(1, K_PLAIN, "10.0.0.1", addr4(10, 0, 0, 1));
+		break;
+	}
+}
+
+void
+make_world(void)
+{
+	unsigned i;
+
+	if (sim.scenario >= 0)
+		make_scenario(sim.scenario);
+	else {
+		draw_settings(&sim.set);
+		draw_names();
+		for (i = 0; i < sim.set.clients; i++)
+			draw_client(i);
+		sort_clients();
+	}
+	write_config(&sim.set);
+	set_up_files(config_text, hosts_text);
+}

@@ -1,0 +1,83 @@
+#!/bin/sh
+# Goal: link the daemon's objects with the simulated world.
+# usage: tests/sim/build.sh SOURCE_DIR OUTPUT_DIR [MODULE]
+#
+# The objects are the ones that ship; only the name of main is changed, since
+# the simulator has its own.  With MODULE just that one is compiled again, from
+# SOURCE_DIR, and linked with what is in OUTPUT_DIR.  CC and CFLAGS from the
+# environment.
+set -eu
+
+source=$1
+out=$2
+CC=${CC:-cc}
+CFLAGS=${CFLAGS:--O2 -g}
+mkdir -p "$out"
+
+modules="connectd tunnel relay dial resolver config sys http policy dns ring"
+world="world actors check main"
+
+# Every name that the world answers.  The gate below sees to it that it is
+# complete: what is "system", "memory" or exits must be wrapped.
+wrapped="accept bind clock_gettime close connect fcntl fcntl64 getpeername
+    getrlimit getrlimit64 getsockname getsockopt ioctl listen open open64 pipe
+    poll read recvmsg sendmsg setrlimit setrlimit64 setsockopt shutdown
+    sigaction sigprocmask socket stat stat64 write calloc exit"
+
+compile() {
+	# shellcheck disable=SC2086
+	$CC -std=c99 -Wall -Wextra -I. $CFLAGS -c -o "$2" "$1"
+}
+
+build_module() {
+	compile "$1/$2.c" "$out/$2.o"
+	[ "$2" != connectd ] ||
+	    objcopy --redefine-sym main=connectd_main "$out/connectd.o"
+}
+
+# Nothing the daemon needs may be neither pure nor answered by the world.
+gate() {
+	for m in $modules; do
+		nm -u -P "$out/$m.o"
+	done | awk '{ sub(/@.*/, "", $1); print $1 }' | sort -u |
+	while read -r name; do
+		class=$(awk -v n="$name" '$1 == n { print $2 }' tests/calls.txt)
+		case $name in sigemptyset | free | fprintf | printf | fputs | \
+		    fflush | fwrite | puts | putchar | getopt | __posix_getopt | \
+		    opt* | std*) continue ;; esac
+		case $class in
+		system | memory | main) ;;
+		*) continue ;;
+		esac
+		echo " $wrapped " | tr -s ' \n\t' ' ' | grep -q " $name " || {
+			echo "the daemon needs $name, which nobody simulates"
+			exit 1
+		}
+	done
+}
+
+if [ $# -gt 2 ]; then
+	build_module "$source" "$3"
+else
+	for m in $modules; do
+		build_module "$source" "$m"
+	done
+	for m in $world; do
+		compile "tests/sim/$m.c" "$out/sim_$m.o"
+	done
+	gate
+fi
+
+options=
+for name in $wrapped; do
+	options="$options -Wl,--wrap=$name"
+done
+objects=
+for m in $modules; do
+	objects="$objects $out/$m.o"
+done
+for m in $world; do
+	objects="$objects $out/sim_$m.o"
+done
+# shellcheck disable=SC2086
+$CC $CFLAGS $options -o "$out/sim" $objects

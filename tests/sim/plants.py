@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Plant one bug at a time in a copy of the sources; the simulator must find
+each within SEEDS seeds.  A simulator that misses one is mended, not the list.
+
+usage: plants.py BUILD_DIR COMMAND      from the top of the tree
+COMMAND builds a simulator:  COMMAND SOURCE_DIR OUTPUT_DIR MODULE
+(only MODULE differs from the objects that are in OUTPUT_DIR already).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+SEEDS = 200
+
+# (what it is, module, what stands there, what is planted)
+PLANTS = [
+    ("a descriptor without a wish stays in the set", "sys",
+     "if (events == 0 || w->n == w->max)", "if (w->n == w->max)"),
+    ("POLLIN stays on while the ring is full", "relay",
+     "bool in = whole && is_open(r, &r->up);",
+     "bool in = whole && r->up.state == FLOW_OPEN;"),
+    ("POLLOUT stays on while there is nothing to send", "relay",
+     "wish(in, holds(&r->up))", "wish(in, true)"),
+    ("the FIN is not passed on", "relay",
+     "\tsys_shutdown(sink);\n", ""),
+    ("the FIN is passed on in front of the last bytes", "relay",
+     "if (f->state != FLOW_EOF || holds(f))", "if (f->state != FLOW_EOF)"),
+    ("the end of one side ends both", "relay",
+     "\tif (r->phase == RELAY_HALF)\n\t\tr->phase = RELAY_DONE;",
+     "\tif (r->phase != RELAY_CUT)\n\t\tr->phase = RELAY_DONE;"),
+    ("a reset is taken for an end", "relay",
+     "\telse if (n == 0)\n\t\tf->state = FLOW_EOF;",
+     "\telse if (n != -EAGAIN)\n\t\tf->state = FLOW_EOF, n = 0;"),
+    ("a short write counts as a whole one", "relay",
+     "relay_take(f, (size_t)n);", "relay_take(f, ring_used(&f->ring));"),
+    ("EINTR is an error of the connection", "sys",
+     "if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK)\n"
+     "\t\treturn -EAGAIN;\n\t/*",
+     "if (errno == EAGAIN || errno == EWOULDBLOCK)\n\t\treturn -EAGAIN;\n"
+     "\t/*"),
+    ("spurious readiness is an end of file", "relay",
+     "\telse if (n == 0)\n\t\tf->state = FLOW_EOF;",
+     "\telse if (n == 0 || n == -EAGAIN)\n\t\tf->state = FLOW_EOF;"),
+    ("readiness renews the idle deadline", "tunnel",
+     "if (relay_step(&t->relay, w, is_strict(), now) > 0)",
+     "if (relay_step(&t->relay, w, is_strict(), now) >= 0)"),
+    ("deadlines are looked at only when poll says nothing", "tunnel",
+     "\tfor (q = Q_REQUEST; q < QUEUES; q++)\n\t\texpire_queue(q, now);\n}",
+     "\tfor (i = 0; i < w->n; i++)\n\t\tif (w->pfd[i].revents != 0)\n"
+     "\t\t\treturn;\n"
+     "\tfor (q = Q_REQUEST; q < QUEUES; q++)\n\t\texpire_queue(q, now);\n}"),
+    ("bytes of the head renew its deadline", "tunnel",
+     "\tif (n == -EAGAIN)\n\t\treturn;\n\tif (n < 0 || (n == 0",
+     "\tif (n == -EAGAIN)\n\t\treturn;\n\trenew(t, now);\n"
+     "\tif (n < 0 || (n == 0"),
+    ("a refusal is closed in front of unread input", "tunnel",
+     "\tif (r->down.state == FLOW_SHUT && r->up.state == FLOW_EOF)",
+     "\tif (r->down.state == FLOW_SHUT)"),
+    ("the losers of a race stay open", "dial",
+     "\t\ta->fd = -1;\n\t\tdial_cancel(d);", "\t\ta->fd = -1;"),
+    ("a failed attempt stays open", "dial",
+     "\ta->wait = -1;\n\tsys_close(&a->fd);", "\ta->wait = a->fd = -1;"),
+    ("accepting goes on at once without descriptors", "connectd",
+     "proxy.accept_after = now + ACCEPT_PAUSE_MS;",
+     "proxy.accept_after = now;"),
+    ("SIGPIPE may be raised", "sys",
+     "sendmsg(fd, &m, MSG_NOSIGNAL)", "sendmsg(fd, &m, 0)"),
+    ("an accepted socket blocks", "sys",
+     "\tif (set_flags(fd) < 0) {\n\t\tsys_close(&fd);\n"
+     "\t\treturn -EAGAIN;\n\t}\n", ""),
+    ("a descriptor is closed twice", "sys",
+     "\t\t(void)close(*fd);\n\t*fd = -1;", "\t\t(void)close(*fd);"),
+    ("the second part of a ring is one byte off", "ring",
+     "\tpart[1].p = r->base;", "\tpart[1].p = r->base + 1;"),
+    ("writable means connected", "sys",
+     "return errno == ENOTCONN ? 0 : -errno;",
+     "return errno == ENOTCONN ? 1 : -errno;"),
+    ("early data is dropped", "tunnel",
+     "\trelay_take(up, (size_t)n);\n\tdecide",
+     "\trelay_take(up, ring_used(r));\n\tdecide"),
+    ("denied addresses are dialled with the allowed", "tunnel",
+     "if (v.action == ALLOW) {\n", "if (v.action == ALLOW || i > 0) {\n"),
+    ("the own listener is a target", "tunnel",
+     "\t\tif (table.own[i].port != a->port)\n\t\t\tcontinue;",
+     "\t\tif (table.own[i].port == a->port)\n\t\t\tcontinue;"),
+    ("the IPv4 inside NAT64 is not judged", "policy",
+     "\tif (face[0].classes & CLASS_LOOPBACK)\n\t\treturn n;",
+     "\tif (face[0].classes & CLASS_LOOPBACK || true)\n\t\treturn n;"),
+    ("a rule for a domain does not match below it", "policy",
+     "(below && m->kind != MATCH_NAME)", "(below && m->kind == MATCH_NAME)"),
+    ("the log counts the 200 as tunnel bytes", "tunnel",
+     "return t->relay.down.sent - HTTP_ESTABLISHED_LEN;",
+     "return t->relay.down.sent;"),
+    ("a tunnel that ends in its head leaves no line", "tunnel",
+     "\tlog_access(t, now);\n", "\tif (t->state != T_REQUEST)\n"
+     "\t\tlog_access(t, now);\n"),
+    ("the clock is the wall's", "sys",
+     "clock_gettime(CLOCK_MONOTONIC", "clock_gettime(CLOCK_REALTIME"),
+    ("poll waits for ever", "sys",
+     "return POLL_MS_MAX;", "return -1;"),
+    ("a working tunnel is evicted", "tunnel",
+     "struct tunnel *t = table.queue[Q_HALF].head;",
+     "struct tunnel *t = table.queue[Q_RELAY].head;"),
+    ("one client may have all tunnels", "tunnel",
+     "bool over = limit > 0 && n >= limit;",
+     "bool over = limit > 0 && n >= limit * 20;"),
+    ("TERM does not wait", "connectd",
+     "return now >= proxy.drain_until ||",
+     "return proxy.drain_until != WAIT_FOREVER ||"),
+    ("half-closed tunnels have no deadline", "tunnel",
+     "\tcase Q_HALF:\n\tcase Q_CUT:\n\t\treturn",
+     "\tcase Q_HALF:\n\t\tbreak;\n\tcase Q_CUT:\n\t\treturn"),
+    ("connecting has no deadline", "tunnel",
+     "\t\treturn timeout[TIMEOUT_CONNECT];", "\t\treturn WAIT_FOREVER / 2;"),
+    ("a cut does not wait for delivery", "relay",
+     "if (unsent <= 0) {", "if (unsent <= 0 || true) {"),
+    ("what the dead had not sent is waited for", "sys",
+     "if (getpeername(fd, &there.sa, &len) == -1)\n\t\treturn -errno;\n"
+     "\treturn ioctl",
+     "(void)there;\n\t(void)len;\n\treturn ioctl"),
+    ("lost log lines are forgotten", "sys",
+     "sys.log_lost++;", "sys.log_lost += 0;"),
+    ("connections are accepted without a slot", "connectd",
+     "proxy.accept_after && tunnel_room(w, now);", "proxy.accept_after;"),
+    ("the target's first bytes go with the 200", "relay",
+     "(f == &r->up || r->down.sent >= r->words);",
+     "(f == &r->up || true);"),
+    ("a refused client may talk for ever", "tunnel",
+     "now - t->reply_begun > REFUSE_TOTAL_MS - REFUSE_IDLE_MS)",
+     "now - t->reply_begun > 1000 * REFUSE_TOTAL_MS)"),
+    ("the reply is sent twice", "tunnel",
+     "\tt->reply_begun = now;\n",
+     "\tt->reply_begun = now;\n"
+     "\t(void)relay_send(&t->relay.down, t->relay.client.fd);\n"
+     "\tif (t->relay.down.ring.len == 0)\n"
+     "\t\trelay_say(&t->relay.down, out, http_format_reply(&reply, out));\n"),
+    ("the rest of a dead side's bytes is dropped", "relay",
+     "(in = relay_receive(f, r->ended->fd)) <= 0)\n\t\tf->state",
+     "(in = relay_receive(f, r->ended->fd)) <= 4096)\n\t\tf->state"),
+]
+
+
+def plant(module, old, new, target):
+    """Copy the module with the bug in it; the text must be there once."""
+    with open(module + ".c", encoding="ascii") as source:
+        text = source.read()
+    if text.count(old) != 1:
+        sys.exit("plants.py: %s.c has %d times: %s" %
+                 (module, text.count(old), old))
+    with open(target, "w", encoding="ascii") as out:
+        out.write(text.replace(old, new))
+
+
+def find(build, command, name, module, old, new):
+    """How many seeds it takes; None if it is missed."""
+    source = os.path.join(build, "source")
+    shutil.rmtree(source, ignore_errors=True)
+    os.makedirs(source)
+    shutil.copy("connectd.h", source)
+    plant(module, old, new, os.path.join(source, module + ".c"))
+    good = os.path.join(build, module + ".o")
+    shutil.copy(good, good + ".good")
+    subprocess.run(["sh", command, source, build, module], check=True,
+                   stderr=subprocess.DEVNULL)
+    shutil.move(good + ".good", good)
+    run = subprocess.run([os.path.join(build, "sim"), "-x", "-s", "1",
+                          "-n", str(SEEDS)], capture_output=True, text=True)
+    failed = [line for line in run.stdout.splitlines()
+              if line.startswith("FAILED")]
+    if not failed:
+        print("MISSED %s" % name, flush=True)
+        return False
+    print("found  %s: %s" % (name, failed[0][7:]), flush=True)
+    return True
+
+
+def main():
+    build, command = sys.argv[1:3]
+    only = sys.argv[3] if len(sys.argv) > 3 else ""
+    plants = [p for p in PLANTS if only in p[0]]
+    found = sum(find(build, command, *p) for p in plants)
+    print("%d of %d plants found within %d seeds each" %
+          (found, len(plants), SEEDS))
+    print("%d passed, %d failed" % (found, len(plants) - found))
+    return found != len(plants)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

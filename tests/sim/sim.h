@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sim.h - a simulated world around the shipping objects of connectd.
+ *
+ * The daemon's objects are linked with -Wl,--wrap for every system call that
+ * they need; world.c answers those calls.  One seed is one world: everything
+ * random comes from it, time moves only in calls and in poll, and the trace of
+ * all calls is hashed, so that a seed is the same run on every machine.
+ *
+ * The daemon runs its own main.  It is ended as in life, by SIGTERM.
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLIENTS_MAX	512
+#define CONNS_MAX	4096
+#define FDS_MAX		2048
+#define HEAD_ROOM	1024
+#define PORT_BASE	10000	/* client n asks for port PORT_BASE + n */
+
+/* ---- randomness: one stream for the world, none anywhere else ------------- */
+
+uint64_t rnd(void);
+unsigned below(unsigned n);			/* 0 .. n-1 */
+unsigned between(unsigned lo, unsigned hi);	/* lo .. hi */
+bool chance(unsigned per_million);
+
+/* ---- faults ---------------------------------------------------------------- */
+
+/* Every call that the world answers. */
+enum call {
+	C_ACCEPT, C_BIND, C_CLOCK, C_CLOSE, C_CONNECT, C_FCNTL, C_GETPEERNAME,
+	C_GETRLIMIT, C_GETSOCKNAME, C_GETSOCKOPT, C_IOCTL, C_LISTEN, C_OPEN,
+	C_PIPE, C_POLL, C_READ, C_RECVMSG, C_SENDMSG, C_SETRLIMIT,
+	C_SETSOCKOPT, C_SHUTDOWN, C_SIGACTION, C_SIGPROCMASK, C_SOCKET, C_STAT,
+	C_WRITE, CALLS
+};
+extern const char *const call_names[CALLS];
+
+/* Classes of random faults; each is on in a quarter of the seeds. */
+enum fault {
+	F_EINTR, F_EAGAIN, F_SHORT, F_HARD, F_SHORTAGE, F_SPURIOUS, F_HUP,
+	F_POLL, F_CLOG, F_LOG, F_SIGNAL, F_SELF, F_ACCEPT, FAULTS
+};
+
+/* A planned fault: call number `at` fails with err, and if `forever` all later
+ * calls of its kind do. */
+struct plan {
+	bool		on;
+	uint64_t	at;
+	int		err;
+	bool		forever;
+};
+
+/* The errnos that the manual allows; 0 ends the list. */
+const int *errnos_of(enum call c);
+
+/* ---- the world ------------------------------------------------------------- */
+
+struct sim_addr {
+	int		family;		/* 4, 6 */
+	unsigned char	ip[16];
+	unsigned	port;
+};
+
+/* One direction of a connection.  sent >= arrived >= taken. */
+struct lane {
+	uint64_t	sent, arrived, taken;
+	uint64_t	room_sender, room_receiver;
+	bool		fin_sent, fin_arrived, fin_taken;
+	bool		lost;		/* reset: nothing more arrives */
+};
+
+/* What an address does with a connection. */
+enum origin_kind {
+	O_TALKS, O_SINK, O_FIREHOSE, O_ENDS_FIRST, O_RESETS, O_SLOW, O_REFUSES,
+	O_BLACKHOLE, O_UNREACHABLE, O_PROHIBITED, O_LATE, O_SELF, ORIGINS
+};
+
+enum client_kind {
+	K_PLAIN, K_EARLY, K_DRIBBLE, K_HALF_CLOSER, K_MUTE, K_FIREHOSE,
+	K_SLOW_READER, K_RESETTER, K_PIPELINER, K_GARBAGE, K_OVERSIZE, K_LEAVER,
+	K_STALLER, CLIENT_KINDS
+};
+
+/* A connection.  `in` leads to the daemon, `out` away from it. */
+struct conn {
+	bool		used, is_client;
+	int		id;		/* of the client that it belongs to */
+	int		fd;		/* the daemon's, -1 when closed or not yet */
+	struct lane	in, out;
+	bool		connecting, established, refused_now;
+	int64_t		connect_at;	/* when the outcome comes, us */
+	int		outcome;	/* errno then; 0: good */
+	int		unsent_told;	/* by ioctl */
+	int		error;		/* SO_ERROR pending */
+	bool		dead;		/* reset or gone; no byte passes */
+	int64_t		dead_at;
+	bool		peer_closed;	/* the actor has closed its end */
+	bool		daemon_closed;	/* by close */
+	bool		daemon_reset;	/* ... in a way that sends a reset */
+	bool		actor_reset;	/* the actor sent a reset */
+	bool		hasty_reset;	/* by the daemon, over undelivered bytes */
+	bool		faulted;	/* an injected fault hit it */
+	int64_t		clogged_until;
+	struct sim_addr	local, peer;	/* as the daemon sees them */
+	enum origin_kind kind;
+	int64_t		wake, opened;
+	int64_t		lull;		/* the actor had nothing to do so long */
+	int64_t		moved;		/* the daemon moved a byte */
+	int64_t		last_progress;	/* or a kernel delivered one */
+	uint64_t	quota;		/* bytes that the actor will send */
+	int64_t		eof_taken_at;	/* the daemon read end of file */
+	int64_t		fin_at;		/* and sent its own */
+};
+
+struct client {
+	enum client_kind kind;
+	int		conn;		/* index, -1 before it connects */
+	int64_t		start;
+	char		head[HEAD_ROOM];
+	unsigned	head_len;	/* of the bytes given here */
+	uint64_t	filler;		/* 'a's behind them (oversize heads) */
+	uint64_t	payload;	/* bytes behind the head */
+	struct sim_addr	from;
+	bool		ends;		/* sends FIN behind the payload */
+	bool		early;		/* does not wait for the reply */
+	uint64_t	reset_at;	/* read or sent bytes; 0 never */
+	unsigned	pace_ms, gulp;	/* how often and how much */
+	bool		accepted, finished;
+	struct sim_addr	address[8];	/* its target: a literal, or a name's */
+	unsigned	addresses;
+	bool		denied_name;	/* by its name, whatever the address */
+	unsigned	status_wanted;	/* the only one possible, or 0 */
+	/* what the daemon said */
+	char		reply[2048];
+	unsigned	reply_len, head_end, status, body_len;
+	uint64_t	down_sent;	/* tunnel bytes taken by its socket */
+	uint64_t	up_sent;	/* and by the target's */
+	int		origin;		/* the connection that carries it, or -1 */
+	int64_t		accepted_at, replied_at;
+	unsigned	log_lines;
+	char		end[32];	/* word of its access line */
+};
+
+struct settings {
+	unsigned	tunnels, per_client, buffer;
+	int64_t		request_ms, connect_ms, idle_ms, half_ms, drain_ms;
+	unsigned	rules;		/* template */
+	unsigned	nofile;		/* after start; 0: plenty */
+	unsigned	clients;
+	int64_t		calm_at;	/* us */
+	int64_t		term_at, second_term_at;	/* at the latest */
+	bool		fault_on[FAULTS];
+	unsigned	fault_rate[FAULTS];	/* per million */
+};
+
+struct sim {
+	uint64_t	seed;
+	int		scenario;	/* -1: a random world */
+	struct plan	plan, second;
+	bool		verbose;
+	int64_t		now;		/* us */
+	uint64_t	calls, polls, trace;
+	unsigned char	*kinds;		/* of each call, if asked for */
+	size_t		kinds_max;
+	struct settings	set;
+	struct client	client[CLIENTS_MAX];
+	struct conn	conn[CONNS_MAX];
+	unsigned	conns;
+	unsigned short	live[CONNS_MAX];	/* those that are not over */
+	unsigned	lives;
+	bool		running;	/* the loop has begun */
+	bool		injected, progress;	/* since the last poll */
+	unsigned	idle_polls;
+	int64_t		idle_since;
+	int		terms;		/* SIGTERMs sent */
+	int64_t		term_at;
+	uint64_t	lost_lines, told_lost;
+	uint64_t	accepted;
+};
+extern struct sim sim;
+
+/* A broken invariant: says it, with time and seed, and ends the process. */
+void broken(const char *format, ...);
+void trace(const char *format, ...);
+void mix(uint64_t value);
+
+/* world.c */
+int64_t sim_now(void);
+struct conn *new_conn(bool is_client, int id);
+void pass(struct conn *c);		/* move what can move, both lanes */
+void actor_reset(struct conn *c);
+uint64_t actor_send(struct conn *c, uint64_t max);
+uint64_t actor_take(struct conn *c, uint64_t max);
+void actor_fin(struct conn *c);
+bool in_calm(void);
+bool raise_fault(enum fault f);
+bool client_waits(int id);		/* put it into the backlog */
+void set_up_files(const char *config, const char *hosts);
+
+/* actors.c */
+void make_world(void);			/* settings, clients, files */
+int64_t actors_next(void);		/* earliest wake, us */
+void actors_run(void);
+bool actors_done(void);
+unsigned char client_byte(int id, uint64_t pos);
+unsigned char origin_byte(int id, uint64_t pos);
+void origin_begin(struct conn *c);	/* the daemon connects */
+
+/* check.c */
+void check_down(struct conn *c, const unsigned char *p, size_t n);
+void check_up(struct conn *c, const unsigned char *p, size_t n);
+void check_connect(const struct sim_addr *a);
+void check_fin(struct conn *c, bool by_close);
+void check_reset(struct conn *c, bool by_unread);
+void check_turn(void);
+void check_line(const char *p, size_t n);
+void check_end(int status);
+bool oracle_allows(const struct client *k, const struct sim_addr *a);
+bool oracle_public(const struct sim_addr *a);
+bool oracle_special(const struct sim_addr *a);
+
+#endif
