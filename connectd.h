@@ -233,7 +233,8 @@ struct verdict {
 /*
  * The first rule that matches decides; if none does, DENY.  A deny rule
  * matches an address if it names the address or an IPv4 address inside it; an
- * allow rule must leave none of them over that is special or private.  RESOLVE
+ * allow rule must leave none of them over that is special or private; of the
+ * client's addresses an allow rule looks at the outer one only.  RESOLVE
  * is given only while facts.address is NULL, and whenever a rule that could
  * decide needs the address: no name is ever allowed as such.
  */
@@ -274,8 +275,9 @@ struct request {
  * Returns the length of the head (then *rq has the target, and what follows
  * is tunnel data), 0 if more bytes are needed, or -status if this can never be
  * good: 400, 405, 414, 431, 501, 505, with rq->why.  A head that does not end
- * within `limit` bytes is 431 (414 in the start line).  Reads nothing beyond
- * len.  RFC 9112 2 to 6, RFC 9110 5, 7.2, 9.3.6.
+ * within `limit` bytes is 431; if not even its start line does, 414, or 501 if
+ * the method alone is that long, or 400 if it is no start line.  Reads nothing
+ * beyond len.  RFC 9112 2 to 6, RFC 9110 5, 7.2, 9.3.6.
  */
 int http_parse_request(const char *buf, size_t len, size_t limit,
     struct request *rq);

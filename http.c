@@ -232,10 +232,9 @@ parse_host(struct text t, struct target *target)
 {
 	size_t i;
 
-	if (policy_parse_addr(t.p, t.n, &target->addr) &&
-	    target->addr.family == 4)
+	/* Without a colon in it, it can only be IPv4. */
+	if (policy_parse_addr(t.p, t.n, &target->addr))
 		return NULL;
-	target->addr.family = 0;
 	if (!dns_name_ok(t.p, t.n))
 		return "the host is neither a name nor an address";
 	if (t.p[t.n - 1] == '.')

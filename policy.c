@@ -8,7 +8,7 @@
  * inside.  Deny rules look for one face that they name; allow rules must not
  * leave a face over that is special or private.  So neither a translator nor a
  * relay prefix is a way around a rule, and a public address behind NAT64 is as
- * good as the bare one.
+ * good as the bare one.  Of a client only the address itself can be allowed.
  *
  * Before a name is resolved a rule matches, does not, or may: "may" asks for
  * the address.  No name is allowed as such: what is judged last is always the
@@ -542,6 +542,8 @@ match_to(const struct rule *r, const struct facts *q)
 	return result;
 }
 
+/* An address inside the client's is its own word: a 6to4 or Teredo source is
+ * chosen by the sender.  So it may get a client denied, never allowed. */
 static bool
 match_from(const struct rule *r, const struct facts *q)
 {
@@ -549,6 +551,8 @@ match_from(const struct rule *r, const struct facts *q)
 	int k, n = faces_of(q->client, face);
 	unsigned i;
 
+	if (r->allow)
+		n = 1;
 	for (i = 0; i < r->froms; i++) {
 		if (r->from[i].kind == MATCH_ANY)
 			return true;

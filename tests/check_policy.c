@@ -1267,8 +1267,17 @@ static const struct decide_row {
 	    "10.0.0.3", NULL, 443, "8.8.8.8",		BECAUSE(CLIENT) },
 	{ "deny from 10.0.0.0/8 ; allow",
 	    "2002:a00:1::1", NULL, 443, "8.8.8.8",	BY_RULE(1) },
+	/* what a client's address carries is the sender's choice */
 	{ "allow from private",
-	    "64:ff9b::10.0.0.1", NULL, 443, "8.8.8.8",	BY_ALLOW(1) },
+	    "64:ff9b::10.0.0.1", NULL, 443, "8.8.8.8",	BECAUSE(CLIENT) },
+	{ "allow from loopback",
+	    "2002:7f00:1::1", NULL, 443, "8.8.8.8",	BECAUSE(CLIENT) },
+	{ "allow from loopback",
+	    "2001:0:7f00:1:8000::", NULL, 443, "8.8.8.8", BECAUSE(CLIENT) },
+	{ "allow from loopback",
+	    "::127.0.0.1", NULL, 443, "8.8.8.8",	BECAUSE(CLIENT) },
+	{ "allow from 10.0.0.0/8",
+	    "2001:0:a00:1::", NULL, 443, "8.8.8.8",	BECAUSE(CLIENT) },
 
 	/* port */
 	{ "allow port 443",
@@ -1699,6 +1708,8 @@ plain_client(const struct rule *r, const struct facts *q)
 	unsigned i, k, n = plain_faces(q->client, f);
 	bool yes = r->froms == 0;
 
+	if (r->allow)
+		n = 1;
 	for (i = 0; i < r->froms; i++)
 		for (k = 0; k < n; k++)
 			yes = yes || r->from[i].kind == MATCH_ANY ||

@@ -257,6 +257,8 @@ judge_from(const struct rule *r, const struct facts *q)
 	unsigned i;
 	bool hit = r->froms == 0;
 
+	if (r->allow)
+		n = 1;		/* what it carries is the sender's choice */
 	for (i = 0; i < r->froms; i++) {
 		hit = hit || r->from[i].kind == MATCH_ANY;
 		for (k = 0; k < n; k++)
