@@ -259,6 +259,7 @@ step_cut(struct relay *r, int64_t now)
 	return (in > 0 ? in : 0) + (out > 0 ? out : 0) + went;
 }
 
+/* The flushing itself is the next step's, so that no turn does two. */
 static int
 cut(struct relay *r, struct side *dead, int64_t now)
 {
@@ -269,7 +270,8 @@ cut(struct relay *r, struct side *dead, int64_t now)
 	r->ended = dead;
 	r->phase = RELAY_CUT;
 	r->flush_wait = FLUSH_FIRST_MS / 2;
-	return step_cut(r, now);
+	r->flush_next = now;
+	return 0;
 }
 
 /* ---- whole ----------------------------------------------------------------- */

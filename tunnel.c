@@ -668,12 +668,12 @@ wake(struct tunnel *t, const struct waits *w, int64_t now)
 		break;
 	case T_RELAY:
 	case T_HALF:
-	case T_CUT:
 		step_relay(t, w, now);
 		break;
 	case T_REFUSE:
 		step_refuse(t, now);
 		break;
+	case T_CUT:
 	case T_FREE:
 	case STATES:
 		break;
@@ -730,15 +730,20 @@ expire(struct tunnel *t, int64_t now)
 	}
 }
 
-/* A look at a cut may be due later than its end: look before ending it. */
+/* Once a turn for each cut that poll spoke of or whose time has come.  A look at
+ * it may be due later than its end: look before ending it. */
 static void
 step_cuts(const struct waits *w, int64_t now)
 {
+	/* One that is renewed goes behind the last, not to be met again. */
+	const struct tunnel *last = table.queue[Q_CUT].tail;
 	struct tunnel *t, *next;
 
 	for (t = table.queue[Q_CUT].head; t != NULL; t = next) {
-		next = t->next;
+		next = t == last ? NULL : t->next;
 		if (t->relay.flush_next <= now ||
+		    sys_got(w, t->relay.client.wait) != 0 ||
+		    sys_got(w, t->relay.target.wait) != 0 ||
 		    now - t->since >= patience(Q_CUT))
 			step_relay(t, w, now);
 	}

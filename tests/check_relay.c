@@ -743,6 +743,8 @@ START_TEST(a_side_that_is_dead_when_it_begins_is_a_cut)
 	(void)relay_begin(&r, proxy[TARGET], WORDS, strlen(WORDS), NOW);
 	ck_assert(r.phase == RELAY_CUT || r.phase == RELAY_DEAD);
 	ck_assert_ptr_eq(r.ended, side(dead));
+	if (r.phase == RELAY_CUT)
+		(void)relay_step(&r, &w, false, NOW);
 	if (dead == CLIENT)
 		hear(TARGET, 10);	/* what it sent is delivered */
 	else
@@ -1019,17 +1021,13 @@ START_TEST(bytes_and_end_in_one_segment_are_both_passed_on)
 }
 END_TEST
 
-/* Its bytes have all left the ring, and yet they are on their way. */
-START_TEST(a_half_tells_whether_its_system_still_delivers)
+/* A half of which some bytes have left the ring and not the system. */
+static void
+half_under_way(enum end from)
 {
-	enum end from = (enum end)_i;
-	int i;
-
 	close_peers();
 	open_peers(SMALL);
 	establish();
-	if (sys_unsent(proxy[!from]) < 0)
-		return;			/* this system cannot tell */
 	fill_sink(from);
 	ck_assert_int_eq(shutdown(peer[from], SHUT_WR), 0);
 	while (r.phase == RELAY_WHOLE) {
@@ -1039,6 +1037,16 @@ START_TEST(a_half_tells_whether_its_system_still_delivers)
 		(void)relay_step(&r, &w, false, NOW);
 	}
 	ck_assert_int_eq(r.phase, RELAY_HALF);
+}
+
+START_TEST(a_half_tells_whether_its_system_still_delivers)
+{
+	enum end from = (enum end)_i;
+	int i;
+
+	if (sys_unsent(proxy[!from]) < 0)
+		return;			/* this system cannot tell */
+	half_under_way(from);
 	for (i = 0; relay_delivers(&r); i++)
 		ck_assert_int_lt(i, 1000);
 	ck_assert(!relay_delivers(&r));
@@ -1050,6 +1058,20 @@ START_TEST(a_half_tells_whether_its_system_still_delivers)
 	for (i = 0; relay_delivers(&r); i++)
 		ck_assert_int_lt(i, 1000);
 	ck_assert_int_eq(r.phase, RELAY_HALF);
+}
+END_TEST
+
+START_TEST(a_half_whose_reader_is_gone_delivers_nothing)
+{
+	enum end from = (enum end)_i;
+
+	if (sys_unsent(proxy[!from]) < 0)
+		return;			/* this system cannot tell */
+	half_under_way(from);
+	reset_peer(!from);
+	ck_assert(ready(proxy[!from], POLLIN));
+	ck_assert_int_lt(sys_unsent(proxy[!from]), 0);
+	ck_assert(!relay_delivers(&r));
 }
 END_TEST
 
@@ -1486,6 +1508,8 @@ add_end_tests(Suite *s)
 	tcase_add_loop_test(tc,
 	    bytes_and_end_in_one_segment_are_both_passed_on, 0, 2);
 	tcase_add_loop_test(tc, a_half_tells_whether_its_system_still_delivers,
+	    0, 2);
+	tcase_add_loop_test(tc, a_half_whose_reader_is_gone_delivers_nothing,
 	    0, 2);
 	tcase_add_loop_test(tc, a_reset_of_the_live_side_of_a_half_is_a_cut, 0,
 	    2);
