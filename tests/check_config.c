@@ -360,7 +360,7 @@ START_TEST(a_number_gets_the_value_of_its_row)
 }
 END_TEST
 
-static const char *const names[] = { "a", "Z", "proxy1", "a!#$%&'*+-.^_`|~9",
+static const char *const names[] = { "a", "Z", "myPROXY1", "a!#$%&'*+-.^_`|~9",
     "a23456789012345678901234567890123456789012345678901234567890123" };
 
 START_TEST(a_name_is_kept)
@@ -437,6 +437,10 @@ START_TEST(there_may_be_sixteen_listeners_and_no_more)
 	begin(config_memory(0));
 	add_file(text);
 	ck_assert(!take_file("listen 127.0.0.1:16"));
+	ck_assert_str_eq(error,
+	    FILE_NAME ":1: listen: more than 16 addresses");
+
+	ck_assert(!take_file("listen *:16"));
 	ck_assert_str_eq(error,
 	    FILE_NAME ":1: listen: more than 16 addresses");
 
