@@ -165,9 +165,9 @@ parse_options(struct options *o, int argc, char *argv[])
 
 /* Memory for the life of the process, all zero. */
 static void *
-allocate(size_t n)
+allocate(uint64_t n)
 {
-	void *p = calloc(1, n > 0 ? n : 1);
+	void *p = n > SIZE_MAX ? NULL : calloc(1, n > 0 ? (size_t)n : 1);
 
 	if (p == NULL)
 		die(EXIT_FAILURE, "no memory for this configuration", "");
@@ -228,13 +228,14 @@ hosts_room(const struct config *cfg)
 	    2 * (size_t)size : HOSTS_ROOM_MIN;
 }
 
-static size_t
+/* May be more than a size_t holds. */
+static uint64_t
 rings_size(const struct config *cfg)
 {
-	return 2 * (size_t)cfg->tunnels * cfg->buffer;
+	return 2 * (uint64_t)cfg->tunnels * cfg->buffer;
 }
 
-static size_t
+static uint64_t
 memory_size(const struct config *cfg)
 {
 	return rings_size(cfg) + relay_memory(cfg->tunnels) +
@@ -273,9 +274,10 @@ print_configuration(const struct config *cfg)
 		    cfg->rule[i].allow ? "allow" : "deny", cfg->rule[i].file,
 		    cfg->rule[i].line);
 	(void)printf("buffer %zu bytes, two a tunnel\n"
-	    "memory %zu KiB at most, touched only as needed\n"
+	    "memory %llu KiB at most, touched only as needed\n"
 	    "descriptors %lu\n", cfg->buffer,
-	    (memory_size(cfg) + 1023) / 1024, descriptors_needed(cfg));
+	    (unsigned long long)(memory_size(cfg) + 1023) / 1024,
+	    descriptors_needed(cfg));
 	exit(fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
