@@ -45,12 +45,12 @@ struct line {
 
 struct directive {
 	const char	*name;
-	unsigned	 arguments;	/* exactly; 0: the parser looks itself */
+	unsigned	 arguments;	/* exactly; 0: parse looks itself */
 	bool		 repeatable;
-	bool		(*parse)(struct line *);	/* NULL: a later version */
+	bool		(*parse)(struct line *);	/* NULL: not yet */
 };
 
-/* ---- errors ---------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------- */
 
 /* Error of a line; returns false, for `return fail(...)`. */
 static bool
@@ -88,7 +88,7 @@ fail_later(struct line *l, const char *what)
 	return fail(l, "%s: not in this version", what);
 }
 
-/* ---- words ----------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------- */
 
 static bool
 word_is(struct word w, const char *s)
@@ -221,7 +221,7 @@ parse_time(struct word w, int64_t min, int64_t *out)
 	return true;
 }
 
-/* ---- arena ----------------------------------------------------------------- */
+/* ---- arena --------------------------------------------------------------- */
 
 static char *
 rules_begin(const struct config *cfg)
@@ -237,7 +237,7 @@ arena_take(struct line *l, size_t n)
 	size_t room = (size_t)(rules_begin(cfg) - cfg->arena) - cfg->arena_used;
 	void *p = cfg->arena + cfg->arena_used;
 
-	n = (n + sizeof(struct matcher *) - 1) & ~(sizeof(struct matcher *) - 1);
+	n = (n + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
 	if (n > room) {
 		(void)fail(l, "the configuration is too large");
 		return NULL;
@@ -258,7 +258,7 @@ keep_word(struct line *l, struct word w)
 	return p;
 }
 
-/* ---- single values --------------------------------------------------------- */
+/* ---- single values ------------------------------------------------------- */
 
 static bool
 add_listen(struct line *l, const struct addr *at, bool optional)
@@ -466,7 +466,7 @@ parse_log_level(struct line *l)
 	    "error, warning, notice, info or debug");
 }
 
-/* ---- rules ----------------------------------------------------------------- */
+/* ---- rules --------------------------------------------------------------- */
 
 static bool
 parse_net(struct word w, struct addr *net)
@@ -685,7 +685,7 @@ parse_rule(struct line *l)
 	return true;
 }
 
-/* ---- directives ------------------------------------------------------------ */
+/* ---- directives ---------------------------------------------------------- */
 
 static const struct directive directives[] = {
 	{ "listen", 1, true, parse_listen },
@@ -766,7 +766,7 @@ take_line(struct line *l, const char *p, size_t n)
 	return take_directive(l, &directives[i]);
 }
 
-/* ---- public ---------------------------------------------------------------- */
+/* ---- public -------------------------------------------------------------- */
 
 size_t
 config_memory(size_t file_size)
@@ -792,7 +792,7 @@ config_init(struct config *cfg, char *arena, size_t size)
 	cfg->hosts = "/etc/hosts";
 	cfg->log_level = LEVEL_INFO;
 	cfg->arena = arena;
-	cfg->arena_size = size & ~(sizeof(struct matcher *) - 1);
+	cfg->arena_size = size & ~(sizeof(void *) - 1);
 }
 
 bool

@@ -30,6 +30,7 @@
 #define ACCEPT_PAUSE_MS	100	/* after a lack of descriptors or memory */
 #define SHORTAGE_LOG_MS	10000	/* one line about it at most this often */
 #define DESCRIPTORS_SPARE 64	/* races, listeners, log, signals, libc */
+#define PIPE_ROOM	65536	/* for a configuration from a pipe */
 #define HOSTS_ROOM_MIN	((size_t)64 * 1024)
 
 struct listener {
@@ -39,7 +40,7 @@ struct listener {
 };
 
 struct options {
-	const char	*file;		/* NULL: the default one, if it exists */
+	const char	*file;		/* NULL: the default, if it exists */
 	const char	*directive[OPTIONS_MAX];
 	unsigned	 directives;
 	bool		 check;
@@ -63,7 +64,7 @@ static struct {
 	.shortage_told = -SHORTAGE_LOG_MS
 };
 
-/* ---- words for people ------------------------------------------------------ */
+/* ---- words for people ---------------------------------------------------- */
 
 static const char usage_text[] =
 "connectd " CONNECTD_VERSION ", a proxy for the HTTP CONNECT method\n"
@@ -91,7 +92,7 @@ usage_error(const char *what)
 	exit(EXIT_USAGE);
 }
 
-/* ---- options --------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------- */
 
 static void
 long_options(int argc, char *argv[])
@@ -161,7 +162,7 @@ parse_options(struct options *o, int argc, char *argv[])
 		usage_error("there is a word that is no option");
 }
 
-/* ---- configuration --------------------------------------------------------- */
+/* ---- configuration ------------------------------------------------------- */
 
 /* Memory for the life of the process, all zero. */
 static void *
@@ -184,6 +185,8 @@ read_text(const char *file, long *len)
 	*len = size;
 	if (size < 0)
 		return NULL;
+	if (size < PIPE_ROOM)
+		size = PIPE_ROOM;	/* what is no file says 0 */
 	text = allocate((size_t)size);
 	*len = sys_read_file(file, text, (size_t)size);
 	return text;
@@ -281,7 +284,7 @@ print_configuration(const struct config *cfg)
 	exit(fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-/* ---- start ----------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------- */
 
 static bool
 is_missing_family(int error)
@@ -369,7 +372,7 @@ start(const struct config *cfg)
 	proxy.started = sys_now();
 }
 
-/* ---- the loop -------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------ */
 
 static void
 listener_interest(int64_t now)
@@ -505,7 +508,8 @@ main(int argc, char *argv[])
 {
 	struct options options;
 
-	sys_stdio();
+	if (sys_stdio() < 0)
+		return EXIT_FAILURE;
 	parse_options(&options, argc, argv);
 	configure(&options);
 	if (options.check)

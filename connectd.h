@@ -29,7 +29,7 @@
 #define CONNECTD_VERSION "0.1.0"
 
 /* Limits.  Those that a directive sets are in struct config. */
-#define HEAD_MAX	16384	/* request head, bytes; a smaller ring lowers it */
+#define HEAD_MAX	16384	/* request head; a smaller ring lowers it */
 #define NAME_MAX_LEN	253	/* DNS name in text, without the last dot */
 #define ADDRESSES_MAX	8	/* addresses tried for one target */
 #define RACE_MAX	2	/* of them at the same time */
@@ -45,9 +45,9 @@
  */
 struct addr {
 	uint8_t		family;		/* 4, 6, or 0 for none */
-	uint8_t		bits;		/* prefix length; 0 in a plain address */
+	uint8_t		bits;		/* of a prefix; else 0 */
 	uint16_t	port;		/* host byte order; 0 if it has none */
-	uint8_t		ip[16];		/* network order; IPv4 uses the first 4 */
+	uint8_t		ip[16];		/* network order; IPv4 in the first 4 */
 };
 
 /* A stretch of memory to fill or to empty. */
@@ -101,7 +101,7 @@ void ring_out_ack(struct ring *, size_t n);
 /* What a name is when it is not to be asked in the DNS (RFC 6761, 7686). */
 enum dns_special {
 	DNS_ORDINARY,
-	DNS_LOCALHOST,		/* localhost and below: the loopback addresses */
+	DNS_LOCALHOST,		/* and below: the loopback addresses */
 	DNS_NEVER		/* invalid, onion and below: does not exist */
 };
 
@@ -226,8 +226,9 @@ enum denial {
 struct verdict {
 	enum action	 action;
 	enum denial	 denial;
+	bool		 by_address;	/* DENY: the address decided */
 	unsigned	 classes;	/* of the address, if known */
-	const struct rule *rule;	/* the deciding one, or NULL: none matched */
+	const struct rule *rule;	/* that decided; NULL: none */
 };
 
 /*
@@ -241,8 +242,8 @@ struct verdict {
 void policy_decide(const struct rule *, unsigned rules, const struct facts *,
     struct verdict *);
 
-/* Say in out (REASON_MAX bytes) why a DENY is one, in the user's words.  Returns
- * out. */
+/* Say in out (REASON_MAX bytes) why a DENY is one, in the user's words.
+ * Returns out. */
 char *policy_explain(const struct facts *, const struct verdict *, char *out);
 
 /* ---- http: syntax of HTTP/1.x for CONNECT -------------------------------- */
@@ -259,7 +260,7 @@ struct target {
 struct request {
 	struct target	 target;
 	uint8_t		 minor;		/* 0 for HTTP/1.0, else 1 */
-	bool		 is_head;	/* method HEAD: its answer has no body */
+	bool		 is_head;	/* HEAD: its answer has no body */
 	const char	*why;		/* for people, set with a status */
 	/* how far the search for the end has come; http.c's own */
 	size_t		 scanned, line, start;
@@ -368,7 +369,7 @@ bool sys_is_local(const struct addr *);
  */
 struct waits {
 	struct pollfd	*pfd;		/* max entries, the first n in use */
-	uint32_t	*owner;		/* for the module that added the entry */
+	uint32_t	*owner;		/* for the module that added it */
 	unsigned	 n, max;
 	int64_t		 deadline;	/* earliest thing due; WAIT_FOREVER */
 };
@@ -396,8 +397,8 @@ void sys_poll(struct waits *, int64_t now);
  * for reading, or -errno. */
 int sys_signals(void);
 
-/* The next signal that has come, 0 if none.  `woken`: that descriptor was ready.
- * Ask in every turn: a signal is seen even if poll cannot tell. */
+/* The next signal that has come, 0 if none.  `woken`: that descriptor was
+ * ready.  Ask in every turn: a signal is seen even if poll cannot tell. */
 int sys_signal(bool woken);
 
 /*
@@ -408,8 +409,8 @@ long sys_read_file(const char *path, char *buf, size_t max);
 long sys_file_size(const char *path);
 
 /* Make sure that descriptors 0 to 2 are open, so that no socket becomes one of
- * them.  Call it before anything else is opened. */
-void sys_stdio(void);
+ * them.  Call it before anything else is opened.  0 or -errno. */
+int sys_stdio(void);
 
 /* Make sure that `need` descriptors may be open, raising the soft limit if
  * that is allowed.  0, or the limit that stands in the way. */
@@ -428,14 +429,15 @@ void sys_log_open(enum log_level level);
 
 /*
  * One line, one write, of at most LOG_LINE_MAX bytes; a longer one is cut and
- * ends in "...".  printf formats; a byte from outside may be in it only if it was
- * checked to be a letter, digit, dot, hyphen or such.  What cannot be written
- * at once is lost, counted, and the count reported by the next line that can.
+ * ends in "...". printf formats; a byte from outside may be in it only if it
+ * was checked to be a letter, digit, dot, hyphen or such. What cannot be
+ * written at once is lost, counted, and the count reported by the next line
+ * that can.
  */
 void sys_log(enum log_level, const char *format, ...);
 uint64_t sys_log_lost(void);
 
-/* ---- config: text to struct config ---------------------------------------- */
+/* ---- config: text to struct config --------------------------------------- */
 
 enum timeout {
 	TIMEOUT_REQUEST, TIMEOUT_CONNECT, TIMEOUT_IDLE, TIMEOUT_HALF,
@@ -493,7 +495,7 @@ bool config_file(struct config *, const char *file, const char *text,
  * rule[0..rules) may be used. */
 void config_finish(struct config *);
 
-/* ---- resolver: names to addresses ----------------------------------------- */
+/* ---- resolver: names to addresses ---------------------------------------- */
 
 /* Bytes of memory to give resolver_init for a hosts file of up to `room`. */
 size_t resolver_memory(size_t room);
@@ -509,13 +511,13 @@ long resolver_init(void *memory, size_t room, const char *hosts);
 /*
  * The addresses of a name, each once, at most max, in the order of the file,
  * without ports.  Names of localhost are
- * loopback addresses if the hosts file does not say otherwise; invalid and onion
- * do not exist (RFC 6761 6.3, 6.4; RFC 7686).  Returns how many; 0 if there is
- * no such name.
+ * loopback addresses if the hosts file does not say otherwise; invalid and
+ * onion do not exist (RFC 6761 6.3, 6.4; RFC 7686).  Returns how many; 0 if
+ * there is no such name.
  */
 int resolver_lookup(const char *name, size_t n, struct addr *, int max);
 
-/* ---- dial: one connected socket out of several addresses ------------------ */
+/* ---- dial: one connected socket out of several addresses ----------------- */
 
 /* Why nothing could be reached, best to tell last: a later one of these
  * wins over an earlier one when addresses fail differently. */
@@ -540,7 +542,7 @@ struct dial {
 	struct addr	list[ADDRESSES_MAX];
 	uint8_t		count, next;	/* addresses, and those begun */
 	uint8_t		failure;	/* enum dial_failure */
-	int64_t		not_before;	/* the next attempt, if one is pending */
+	int64_t		not_before;	/* for the next attempt */
 	struct attempt	attempt[RACE_MAX];
 };
 
@@ -566,7 +568,7 @@ int dial_step(struct dial *, const struct waits *, int64_t now,
 /* Close what is open.  May be called at any time, and twice. */
 void dial_cancel(struct dial *);
 
-/* ---- relay: two flows between two sockets --------------------------------- */
+/* ---- relay: two flows between two sockets -------------------------------- */
 
 enum flow_state { FLOW_OPEN, FLOW_EOF, FLOW_SHUT };
 
@@ -579,11 +581,12 @@ struct flow {
 struct side {
 	int		fd;		/* -1: none */
 	int		wait;		/* entry in this turn's waits, or -1 */
+	int		unsent;		/* relay.c's own: at the last look */
 };
 
 enum relay_phase {
 	RELAY_WHOLE,		/* both sides may send */
-	RELAY_HALF,		/* `ended` sent FIN, and the other side has it */
+	RELAY_HALF,		/* `ended` sent FIN, the other has it */
 	RELAY_CUT,		/* `ended` failed; what it sent is flushed */
 	RELAY_DONE,		/* both ended, all delivered: close it */
 	RELAY_DEAD		/* the cut is through: abort it */
@@ -593,10 +596,9 @@ struct relay {
 	struct side	 client, target;
 	struct flow	 up, down;
 	enum relay_phase phase;
-	struct side	*ended;		/* the side that ended or failed first */
-	size_t		 words;		/* of our own, in front of the down flow */
-	int64_t		 flush_next, flush_wait;	/* RELAY_CUT: next look */
-	int		 unsent;	/* to the living side, at the last look */
+	struct side	*ended;		/* the side that did so first */
+	size_t		 words;		/* of our own, to go first */
+	int64_t		 flush_next, flush_wait;	/* RELAY_CUT */
 };
 
 /*
@@ -651,26 +653,32 @@ int relay_begin(struct relay *, int target, const char *words, size_t n,
     int64_t now);
 
 /*
- * Move bytes, pass ends on, act on failures.  `strict` is the literal reading of
- * RFC 9110 9.3.6: once one side has ended and its bytes are through, the other
- * is not listened to any more.  Each flow receives once and sends
- * once, at most a ring's worth, so nobody starves.  Returns the number of bytes
- * moved, more than 0 if there was progress; r->phase tells what became of it.  In RELAY_CUT call it also when
- * flush_next has come.
+ * Move bytes, pass ends on, act on failures. `strict` is the literal reading
+ * of RFC 9110 9.3.6: once one side has ended and its bytes are through, the
+ * other is not listened to any more. Each flow receives once and sends once,
+ * at most a ring's worth, so nobody starves. Returns the number of bytes
+ * moved, or that the kernel moved in RELAY_CUT; r->phase tells what became of
+ * it. In RELAY_CUT call it also when flush_next has come.
  */
 int relay_step(struct relay *, const struct waits *, bool strict, int64_t now);
 
-/* In RELAY_HALF: has the kernel delivered some of what the ended side sent since
- * this was last asked?  A megabyte for a slow reader may lie there for long
- * after the last byte moved here. */
+/* Is it half-closed with one side that still sends? */
+bool relay_is_one_ended(const struct relay *);
+
+/*
+ * Is the kernel still delivering what it was given, to either side?  A megabyte
+ * for a slow reader lies there long after the last byte moved here.  Says yes
+ * if there is something and less than when this was last asked, or nobody asked
+ * since bytes moved.
+ */
 bool relay_delivers(struct relay *);
 
-/* ---- tunnel: the life of one connection ----------------------------------- */
+/* ---- tunnel: the life of one connection ---------------------------------- */
 
 struct tunnel_totals {
 	uint64_t	accepted, established, refused, evicted;
 	uint64_t	limited;	/* refused by tunnels-per-client */
-	uint64_t	up, down;	/* bytes relayed by tunnels that ended */
+	uint64_t	up, down;	/* bytes, of tunnels that ended */
 	unsigned	now, most;
 };
 
@@ -693,7 +701,8 @@ void tunnel_init(const struct config *, const struct addr *own, unsigned owns,
 bool tunnel_room(struct waits *w, int64_t now);
 
 /* Take an accepted connection, which is then the table's.  If there is no slot,
- * one is made by ending another tunnel; if there is none to end, fd is closed. */
+ * one is made by ending another tunnel; if there is none to end, or the client
+ * has far too many, fd is closed; if it has too many, it is refused. */
 void tunnel_open(int fd, const struct addr *client, int64_t now);
 
 /* The engine contract: see struct waits. */

@@ -10,6 +10,10 @@
  * it sent three SYNs (at 0, 1 and 3 s), so that a row of dead addresses cannot
  * use up the whole time.
  *
+ * A second socket is a luxury: all races together have RACES_MAX of them, out
+ * of the descriptors that are spare beside two a tunnel.  Without one an
+ * attempt runs alone, as if both were taken.
+ *
  * Only sys_connected decides: HUP and ERR are seen on good connections too.
  */
 #include <assert.h>
@@ -20,6 +24,38 @@
 
 #define ATTEMPT_DELAY_MS	250	/* RFC 8305 5 */
 #define ATTEMPT_PATIENCE_MS	4000
+#define RACES_MAX		32
+
+static unsigned races;		/* with two attempts under way */
+
+static int
+under_way(const struct dial *d)
+{
+	int i, n = 0;
+
+	for (i = 0; i < RACE_MAX; i++)
+		n += d->attempt[i].fd != -1;
+	return n;
+}
+
+/* The only two places where an attempt gets or loses its descriptor. */
+static void
+attach(struct dial *d, struct attempt *a, int fd)
+{
+	a->fd = fd;
+	a->wait = -1;
+	races += under_way(d) == 2;
+}
+
+static int
+detach(struct dial *d, struct attempt *a)
+{
+	int fd = a->fd;
+
+	races -= under_way(d) == 2;
+	a->fd = a->wait = -1;
+	return fd;
+}
 
 void
 dial_start(struct dial *d, const struct addr *addrs, int count, int64_t now)
@@ -64,24 +100,32 @@ free_attempt(struct dial *d)
 static struct attempt *
 oldest_attempt(struct dial *d)
 {
-	struct attempt *oldest = &d->attempt[0];
-	int i;
+	struct attempt *a, *oldest = NULL;
 
-	for (i = 1; i < RACE_MAX; i++)
-		if (d->attempt[i].since < oldest->since)
-			oldest = &d->attempt[i];
+	for (a = d->attempt; a < d->attempt + RACE_MAX; a++)
+		if (a->fd != -1 && (oldest == NULL || a->since < oldest->since))
+			oldest = a;
 	return oldest;
+}
+
+static bool
+has_place(const struct dial *d)
+{
+	int n = under_way(d);
+
+	return n == 0 || (n < RACE_MAX && races < RACES_MAX);
 }
 
 /* When the next attempt may begin; only asked while there is one. */
 static int64_t
 next_begin(struct dial *d)
 {
-	int64_t patient = oldest_attempt(d)->since + ATTEMPT_PATIENCE_MS;
+	int64_t patient;
 
-	if (free_attempt(d) != NULL || patient < d->not_before)
+	if (has_place(d))
 		return d->not_before;
-	return patient;
+	patient = oldest_attempt(d)->since + ATTEMPT_PATIENCE_MS;
+	return patient < d->not_before ? d->not_before : patient;
 }
 
 void
@@ -139,8 +183,9 @@ note_failure(struct dial *d, int error, int64_t now)
 static void
 give_up(struct dial *d, struct attempt *a, int error, int64_t now)
 {
-	a->wait = -1;
-	sys_close(&a->fd);
+	int fd = detach(d, a);
+
+	sys_close(&fd);
 	note_failure(d, error, now);
 }
 
@@ -152,7 +197,7 @@ begin(struct dial *d, int64_t now)
 	int fd;
 
 	while (more(d) && now >= next_begin(d)) {
-		if (free_attempt(d) == NULL)
+		if (!has_place(d))
 			give_up(d, oldest_attempt(d), ETIMEDOUT, now);
 		fd = sys_connect(&d->list[d->next++]);
 		if (fd < 0) {
@@ -160,8 +205,7 @@ begin(struct dial *d, int64_t now)
 			continue;
 		}
 		a = free_attempt(d);
-		a->fd = fd;
-		a->wait = -1;
+		attach(d, a, fd);
 		a->since = now;
 		a->to = d->list[d->next - 1];
 		d->not_before = now + ATTEMPT_DELAY_MS;
@@ -188,17 +232,6 @@ winner(struct dial *d, const struct waits *w, int64_t now)
 	return NULL;
 }
 
-static bool
-under_way(const struct dial *d)
-{
-	int i;
-
-	for (i = 0; i < RACE_MAX; i++)
-		if (d->attempt[i].fd != -1)
-			return true;
-	return false;
-}
-
 int
 dial_step(struct dial *d, const struct waits *w, int64_t now, struct addr *to)
 {
@@ -206,22 +239,23 @@ dial_step(struct dial *d, const struct waits *w, int64_t now, struct addr *to)
 	int fd;
 
 	if (a != NULL) {
-		fd = a->fd;
 		*to = a->to;
-		a->fd = -1;
+		fd = detach(d, a);
 		dial_cancel(d);
 		return fd;
 	}
 	begin(d, now);
-	return under_way(d) || more(d) ? -EAGAIN : -ECONNREFUSED;
+	return under_way(d) > 0 || more(d) ? -EAGAIN : -ECONNREFUSED;
 }
 
 void
 dial_cancel(struct dial *d)
 {
-	int i;
+	int i, fd;
 
-	for (i = 0; i < RACE_MAX; i++)
-		sys_close(&d->attempt[i].fd);
+	for (i = 0; i < RACE_MAX; i++) {
+		fd = detach(d, &d->attempt[i]);
+		sys_close(&fd);
+	}
 	d->next = d->count;
 }

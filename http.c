@@ -136,7 +136,7 @@ wrong(struct request *rq, int status, const char *why)
 	return -status;
 }
 
-/* ---- the end of the head -------------------------------------------------- */
+/* ---- the end of the head ------------------------------------------------- */
 
 /* `limit` bytes hold no complete head.  Which part is too long? */
 static int
@@ -192,7 +192,7 @@ find_end(const char *buf, size_t len, size_t limit, struct request *rq)
 	return i == limit ? too_long(buf, limit, rq) : 0;
 }
 
-/* ---- authority ------------------------------------------------------------ */
+/* ---- authority ----------------------------------------------------------- */
 
 /* RFC 3986 3.2.3 allows leading zeros; 0 and what does not fit are refused
  * before anything could wrap. */
@@ -346,7 +346,7 @@ is_host_value(struct text t)
 	return host.n == 0 && is_digits(t);
 }
 
-/* ---- the complete head ---------------------------------------------------- */
+/* ---- the complete head --------------------------------------------------- */
 
 /* What the field lines said, as far as it matters. */
 struct fields {
@@ -540,11 +540,13 @@ http_parse_request(const char *buf, size_t len, size_t limit,
 		return end;
 	head.p = buf + rq->start;
 	head.n = (size_t)end - rq->start;
-	rc = parse_head(head, rq);
-	return rc < 0 ? rc : end;
+	if ((rc = parse_head(head, rq)) == 0)
+		return end;
+	memset(&rq->target, 0, sizeof rq->target);	/* there is none */
+	return rc;
 }
 
-/* ---- replies -------------------------------------------------------------- */
+/* ---- replies ------------------------------------------------------------- */
 
 static const struct status {
 	int		 code;

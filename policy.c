@@ -24,7 +24,7 @@
 struct face {
 	struct addr	addr;
 	unsigned	classes;
-	bool		neutral;	/* only carries: judged by what is inside */
+	bool		neutral;	/* judged only by what is inside */
 };
 
 /* Prefix tables are searched from the top; the first one that fits counts. */
@@ -321,7 +321,8 @@ inside(const struct addr *net, const struct addr *a)
 
 	if (net->family != a->family || memcmp(net->ip, a->ip, whole) != 0)
 		return false;
-	return rest == 0 || ((net->ip[whole] ^ a->ip[whole]) >> (8 - rest)) == 0;
+	return rest == 0 ||
+	    (net->ip[whole] ^ a->ip[whole]) >> (8 - rest) == 0;
 }
 
 static char *
@@ -574,6 +575,17 @@ match_port(const struct rule *r, const struct facts *q)
 	return r->ports == 0;
 }
 
+static bool
+matches_by_name(const struct rule *r, const struct facts *q)
+{
+	unsigned i;
+
+	for (i = 0; i < r->tos; i++)
+		if (is_name_matcher(&r->to[i]) && name_hit(&r->to[i], q))
+			return true;
+	return false;
+}
+
 /* Nothing matched.  Say what would have to change first. */
 static enum denial
 why_not(const struct verdict *v, bool client, bool port)
@@ -607,15 +619,18 @@ policy_decide(const struct rule *rule, unsigned rules, const struct facts *q,
 			continue;
 		v->rule = r;
 		v->denial = DENIED_BY_RULE;
+		v->by_address = q->address != NULL && r->tos > 0 &&
+		    !matches_by_name(r, q);
 		v->action = match == MAY_MATCH ? RESOLVE :
 		    r->allow ? ALLOW : DENY;
 		return;
 	}
 	v->action = DENY;
 	v->denial = why_not(v, client, port);
+	v->by_address = q->address != NULL && client && port;
 }
 
-/* ---- words for people ------------------------------------------------------ */
+/* ---- words for people ---------------------------------------------------- */
 
 static char *
 put_text(char *out, const char *s)

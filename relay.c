@@ -29,6 +29,7 @@
 
 #define FLUSH_FIRST_MS	10	/* looks at unsent bytes: doubled each time, */
 #define FLUSH_LAST_MS	1000	/* up to this */
+#define UNKNOWN		(-1)	/* unsent bytes: nobody has looked yet */
 
 static struct {
 	unsigned char	*memory;
@@ -39,7 +40,7 @@ static struct {
 	uint32_t	 spares;
 } pool;
 
-/* ---- one flow -------------------------------------------------------------- */
+/* ---- one flow ------------------------------------------------------------ */
 
 size_t
 relay_memory(unsigned relays)
@@ -139,7 +140,7 @@ relay_say(struct flow *f, const char *p, size_t n)
 	ring_in_ack(&f->ring, n);
 }
 
-/* ---- both ------------------------------------------------------------------ */
+/* ---- both ---------------------------------------------------------------- */
 
 void
 relay_init(struct relay *r, int client)
@@ -173,8 +174,8 @@ relay_abort(struct relay *r)
 	relay_close(r);
 }
 
-/* Is a byte of its source welcome?  The words that a relay begins with go alone:
- * nothing is put behind them before they are gone. */
+/* Is a byte of its source welcome?  The words that a relay begins with go
+ * alone: nothing is put behind them before they are gone. */
 static bool
 is_open(const struct relay *r, const struct flow *f)
 {
@@ -211,7 +212,7 @@ relay_interest(struct relay *r, struct waits *w, uint32_t owner)
 		sys_due(w, r->flush_next);
 }
 
-/* ---- a cut ----------------------------------------------------------------- */
+/* ---- a cut --------------------------------------------------------------- */
 
 /*
  * Everything that the dead side sent is in the hands of the kernel.  Has the
@@ -219,20 +220,24 @@ relay_interest(struct relay *r, struct waits *w, uint32_t owner)
  * reader makes progress too.
  */
 static int
-await_delivery(struct relay *r, int fd, int64_t now)
+await_delivery(struct relay *r, struct side *alive, int64_t now)
 {
-	int unsent = sys_unsent(fd), went = r->unsent - unsent;
+	int unsent = sys_unsent(alive->fd), before = alive->unsent;
 
+	if (unsent == -ENOSYS) {
+		r->flush_next = WAIT_FOREVER;	/* until the time is up */
+		return 0;
+	}
 	if (unsent <= 0) {
 		r->phase = RELAY_DEAD;
 		return 0;
 	}
-	r->unsent = unsent;
-	r->flush_wait = went > 0 ? FLUSH_FIRST_MS : 2 * r->flush_wait;
+	alive->unsent = unsent;
+	r->flush_wait = unsent < before ? FLUSH_FIRST_MS : 2 * r->flush_wait;
 	if (r->flush_wait > FLUSH_LAST_MS)
 		r->flush_wait = FLUSH_LAST_MS;
 	r->flush_next = now + r->flush_wait;
-	return went > 0 ? went : 0;
+	return unsent < before ? before - unsent : 0;
 }
 
 /* Take what the dead side sent and hand it on.  Bytes moved. */
@@ -241,13 +246,13 @@ step_cut(struct relay *r, int64_t now)
 {
 	bool client_died = r->ended == &r->client;
 	struct flow *f = client_died ? &r->up : &r->down;
-	int alive = client_died ? r->target.fd : r->client.fd;
+	struct side *alive = client_died ? &r->target : &r->client;
 	int in = 0, out, went = 0;
 
 	/* A dead connection gets nothing new: "not now" is the end of it. */
 	if (is_open(r, f) && (in = relay_receive(f, r->ended->fd)) <= 0)
 		f->state = FLOW_EOF;
-	out = relay_send(f, alive);
+	out = relay_send(f, alive->fd);
 	if (out < 0 && out != -EAGAIN)
 		r->phase = RELAY_DEAD;
 	else if (holds(f))
@@ -269,17 +274,18 @@ cut(struct relay *r, struct side *dead, int64_t now)
 	relay_drop(useless);
 	r->ended = dead;
 	r->phase = RELAY_CUT;
+	r->client.unsent = r->target.unsent = UNKNOWN;
 	r->flush_wait = FLUSH_FIRST_MS / 2;
 	r->flush_next = now;
 	return 0;
 }
 
-/* ---- whole ----------------------------------------------------------------- */
+/* ---- whole --------------------------------------------------------------- */
 
 /*
- * Receive once if the source is ready and welcome, send at once.  A sink that was full is
- * asked again only when poll spoke of it.  Returns the bytes moved, or -errno
- * with *failed telling whose it is.
+ * Receive once if the source is ready and welcome, send at once.  A sink that
+ * was full is asked again only when poll spoke of it.  Returns the bytes moved,
+ * or -errno with *failed telling whose it is.
  */
 static int
 pump(struct flow *f, struct side *source, bool source_ready, struct side *sink,
@@ -312,7 +318,6 @@ pass_end(struct relay *r, struct flow *f, struct side *source, int sink)
 	else {
 		r->phase = RELAY_HALF;
 		r->ended = source;
-		r->unsent = sys_unsent(sink);
 	}
 	sys_shutdown(sink);
 	f->state = FLOW_SHUT;
@@ -333,6 +338,7 @@ relay_begin(struct relay *r, int target, const char *words, size_t n,
 
 	r->target.fd = target;
 	r->client.wait = r->target.wait = -1;
+	r->client.unsent = r->target.unsent = UNKNOWN;
 	r->words = n;
 	relay_say(&r->down, words, n);
 	down = relay_send(&r->down, r->client.fd);
@@ -345,18 +351,27 @@ relay_begin(struct relay *r, int target, const char *words, size_t n,
 	return (down > 0 ? down : 0) + (up > 0 ? up : 0);
 }
 
+bool
+relay_is_one_ended(const struct relay *r)
+{
+	return r->phase == RELAY_HALF && (r->up.state == FLOW_OPEN ||
+	    r->down.state == FLOW_OPEN);
+}
+
 /*
  * `timeout half 0`.  After the FIN was passed on, what the other side still
  * sends is read and thrown away: a close in front of unread input would be a
  * reset, and that destroys what it was given last.
  */
 static int
-step_strict(struct relay *r, struct flow *f, const struct side *source)
+step_strict(struct relay *r)
 {
+	bool up = r->up.state == FLOW_OPEN;
+	struct flow *f = up ? &r->up : &r->down;
 	int n;
 
 	relay_drop(f);
-	n = relay_receive(f, source->fd);
+	n = relay_receive(f, up ? r->client.fd : r->target.fd);
 	relay_drop(f);
 	if (n == 0 || (n < 0 && n != -EAGAIN))
 		r->phase = RELAY_DONE;
@@ -373,10 +388,8 @@ relay_step(struct relay *r, const struct waits *w, bool strict, int64_t now)
 
 	if (r->phase == RELAY_CUT)
 		return step_cut(r, now);
-	if (strict && r->phase == RELAY_HALF && r->up.state == FLOW_OPEN)
-		return step_strict(r, &r->up, &r->client);
-	if (strict && r->phase == RELAY_HALF && r->down.state == FLOW_OPEN)
-		return step_strict(r, &r->down, &r->target);
+	if (strict && relay_is_one_ended(r))
+		return step_strict(r);
 	up = pump(&r->up, &r->client, client && is_open(r, &r->up), &r->target,
 	    target, &failed);
 	if (up < 0)
@@ -386,18 +399,28 @@ relay_step(struct relay *r, const struct waits *w, bool strict, int64_t now)
 	if (down < 0)
 		return cut(r, failed, now);
 	pass_ends(r);
+	if (up + down > 0)
+		r->client.unsent = r->target.unsent = UNKNOWN;
 	return up + down;
+}
+
+static bool
+is_delivering(struct side *s)
+{
+	int unsent = sys_unsent(s->fd);
+	bool moves = unsent > 0 &&
+	    (s->unsent == UNKNOWN || unsent < s->unsent);
+
+	s->unsent = unsent;
+	return moves;
 }
 
 bool
 relay_delivers(struct relay *r)
 {
-	bool client_ended = r->ended == &r->client;
-	int unsent = sys_unsent(client_ended ? r->target.fd : r->client.fd);
-	bool less = unsent >= 0 && unsent < r->unsent;
+	bool client = is_delivering(&r->client);
+	bool target = is_delivering(&r->target);
 
-	assert(r->phase == RELAY_HALF);
-	r->unsent = unsent;
-	return less;
+	return client || target;
 }
 

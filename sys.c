@@ -16,6 +16,7 @@
 #if defined(__linux__)
 #define _POSIX_C_SOURCE 200809L
 #define _DEFAULT_SOURCE 1	/* TIOCOUTQ */
+#define _FILE_OFFSET_BITS 64	/* large inodes on 32-bit systems */
 #elif defined(__sun)
 #define _XOPEN_SOURCE 700
 #define __EXTENSIONS__ 1
@@ -54,7 +55,7 @@
 #endif
 
 #define POLL_MS_MAX	60000
-#define POLL_PAUSE_MS	10	/* after a poll that failed for want of memory */
+#define POLL_PAUSE_MS	10	/* after a poll that failed for memory */
 
 static struct {
 	int		log;		/* our own description, or 2 */
@@ -65,7 +66,7 @@ static struct {
 	volatile sig_atomic_t pending[4];	/* by place in `caught` */
 } sys = { 2, true, LEVEL_INFO, 0, 0, -1, -1, { 0 } };
 
-/* ---- clock, randomness, limits -------------------------------------------- */
+/* ---- clock, randomness, limits ------------------------------------------- */
 
 int64_t
 sys_now(void)
@@ -88,17 +89,19 @@ sys_random(void *p, size_t n)
 unsigned long
 sys_descriptors(unsigned long need)
 {
-	struct rlimit limit;
+	struct rlimit limit, raised;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= need)
 		return 0;
-	limit.rlim_cur = need;
-	if (limit.rlim_max >= need && setrlimit(RLIMIT_NOFILE, &limit) == 0)
+	raised = limit;
+	raised.rlim_cur = need;
+	if (limit.rlim_max >= need && setrlimit(RLIMIT_NOFILE, &raised) == 0)
 		return 0;
-	return (unsigned long)limit.rlim_max;
+	return (unsigned long)(limit.rlim_max >= need ? limit.rlim_cur :
+	    limit.rlim_max);
 }
 
-/* ---- addresses ------------------------------------------------------------ */
+/* ---- addresses ----------------------------------------------------------- */
 
 union sockaddr_any {
 	struct sockaddr		sa;
@@ -145,7 +148,7 @@ pf(const struct addr *a)
 	return a->family == 4 ? PF_INET : PF_INET6;
 }
 
-/* ---- sockets -------------------------------------------------------------- */
+/* ---- sockets ------------------------------------------------------------- */
 
 static int
 set_flags(int fd)
@@ -165,6 +168,15 @@ set_on(int fd, int level, int option)
 
 	/* Best effort: a peer that is gone makes some systems refuse it. */
 	(void)setsockopt(fd, level, option, &on, sizeof on);
+}
+
+/* How every connection is: no Nagle, keepalive, urgent bytes in their place. */
+static void
+set_up(int fd)
+{
+	set_on(fd, IPPROTO_TCP, TCP_NODELAY);
+	set_on(fd, SOL_SOCKET, SO_KEEPALIVE);
+	set_on(fd, SOL_SOCKET, SO_OOBINLINE);
 }
 
 static int
@@ -225,17 +237,19 @@ sys_accept(int listener, struct addr *client)
 {
 	union sockaddr_any s;
 	socklen_t len = sizeof s;
-	int fd = accept(listener, &s.sa, &len);
+	int fd;
 
+	memset(&s, 0, sizeof s);
+	fd = accept(listener, &s.sa, &len);
 	if (fd == -1)
 		return is_shortage(errno) ? -EMFILE : -EAGAIN;
-	if (set_flags(fd) < 0) {
+	from_sockaddr(&s, client);
+	/* Without an address it was reset while it waited (macOS). */
+	if (client->family == 0 || set_flags(fd) < 0) {
 		sys_close(&fd);
 		return -EAGAIN;
 	}
-	set_on(fd, IPPROTO_TCP, TCP_NODELAY);
-	set_on(fd, SOL_SOCKET, SO_KEEPALIVE);
-	from_sockaddr(&s, client);
+	set_up(fd);
 	return fd;
 }
 
@@ -248,8 +262,7 @@ sys_connect(const struct addr *to)
 
 	if (fd < 0)
 		return fd;
-	set_on(fd, IPPROTO_TCP, TCP_NODELAY);
-	set_on(fd, SOL_SOCKET, SO_KEEPALIVE);
+	set_up(fd);
 	/* Interrupted, connect goes on by itself (POSIX). */
 	if (connect(fd, &s.sa, len) == 0 || errno == EINPROGRESS ||
 	    errno == EINTR)
@@ -368,6 +381,12 @@ sys_unsent(int fd)
 	if (getpeername(fd, &there.sa, &len) == -1)
 		return -errno;
 	return ioctl(fd, UNSENT, &n) == -1 ? -errno : n;
+#elif defined(SO_NWRITE)
+	int n = 0;
+	socklen_t len = sizeof n;
+
+	return getsockopt(fd, SOL_SOCKET, SO_NWRITE, &n, &len) == -1 ?
+	    -errno : n;
 #else
 	(void)fd;
 	return -ENOSYS;
@@ -392,7 +411,7 @@ sys_is_local(const struct addr *a)
 	return local;
 }
 
-/* ---- waiting --------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------- */
 
 int
 sys_want(struct waits *w, int fd, short events, uint32_t owner)
@@ -442,7 +461,7 @@ sys_poll(struct waits *w, int64_t now)
 		w->pfd[i].revents = 0;
 }
 
-/* ---- signals --------------------------------------------------------------- */
+/* ---- signals ------------------------------------------------------------- */
 
 static const int caught[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1 };
 
@@ -493,6 +512,9 @@ sys_signals(void)
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)catch(SIGCHLD, SIG_DFL);
+#if defined(SIGXFSZ)
+	(void)catch(SIGXFSZ, SIG_IGN);	/* a full log loses lines */
+#endif
 	return catch(SIGPIPE, SIG_IGN) < 0 ? -errno : fd[0];
 }
 
@@ -512,7 +534,7 @@ sys_signal(bool woken)
 	return 0;
 }
 
-/* ---- files ----------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------- */
 
 long
 sys_read_file(const char *path, char *buf, size_t max)
@@ -548,7 +570,7 @@ sys_file_size(const char *path)
 	return (long)st.st_size;
 }
 
-void
+int
 sys_stdio(void)
 {
 	int fd;
@@ -556,22 +578,32 @@ sys_stdio(void)
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= 2);
+	if (fd == -1)
+		return -errno;
 	sys_close(&fd);
+	return 0;
 }
 
-/* ---- log ------------------------------------------------------------------- */
+/* ---- log ----------------------------------------------------------------- */
 
 /*
  * O_NONBLOCK on descriptor 2 itself would be set for our parent and siblings
- * too, since they share its description.  /proc gives a new one.
+ * too, since they share its description.  /proc gives a new one.  A regular
+ * file does not block, and its writers have to share the offset.
  */
 void
 sys_log_open(enum log_level level)
 {
-	int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK |
-	    O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+	int fd;
 
 	sys.log_level = level;
+	if (fstat(2, &st) == 0 && S_ISREG(st.st_mode)) {
+		sys.log_may_block = false;
+		return;
+	}
+	fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK |
+	    O_CLOEXEC | O_NOCTTY);
 	if (fd == -1)
 		return;
 	sys.log = fd;

@@ -30,6 +30,7 @@
 
 #define REFUSE_IDLE_MS	2000
 #define REFUSE_TOTAL_MS	10000
+#define REFUSE_DROP_MAX	(1024 * 1024)	/* bytes that keep it alive */
 #define STRICT_HALF_MS	2000	/* `timeout half 0`: to drop what comes */
 #define EVICT_AGE_MS	1000
 #define POLITE_EXCESS	8	/* 503 over the limit, then plain close */
@@ -51,8 +52,9 @@ struct tunnel {
 	struct relay	 relay;
 	int64_t		 begun;		/* accepted */
 	int64_t		 since;		/* last renewed, in its queue */
-	int64_t		 setup;		/* ms until it stood; -1: it never did */
+	int64_t		 setup;		/* ms until it stood, or -1 */
 	int64_t		 reply_begun;	/* T_REFUSE */
+	uint64_t	 dropped;	/* T_REFUSE: bytes behind the request */
 	struct addr	 peer;		/* the client's address */
 	struct addr	 address;	/* dialled; family 0: none */
 	struct request	 request;
@@ -72,14 +74,14 @@ static struct {
 	unsigned	 owns;
 	struct tunnel	*slot;
 	uint32_t	 used_slots;	/* that were in use before */
-	struct tunnel	**chain;	/* by hash of the client, chains of them */
+	struct tunnel	**chain;	/* by hash of the client */
 	uint32_t	 chains, seed;
 	struct list	 queue[QUEUES];
 	unsigned	 first, last;	/* our entries in this turn's waits */
 	struct tunnel_totals totals;
 } table;
 
-/* ---- queues and states ---------------------------------------------------- */
+/* ---- queues and states --------------------------------------------------- */
 
 static const enum queue queue_of[STATES] = {
 	[T_FREE] = Q_FREE,
@@ -96,7 +98,8 @@ static const enum queue queue_of[STATES] = {
 
 static const unsigned legal[STATES] = {
 	[T_FREE] = BIT(T_REQUEST),
-	[T_REQUEST] = BIT(T_RESOLVE) | BIT(T_DIAL) | BIT(T_REFUSE) | BIT(T_FREE),
+	[T_REQUEST] = BIT(T_RESOLVE) | BIT(T_DIAL) | BIT(T_REFUSE) |
+	    BIT(T_FREE),
 	[T_RESOLVE] = BIT(T_DIAL) | BIT(T_REFUSE) | BIT(T_FREE),
 	[T_DIAL] = BIT(T_RELAY) | BIT(T_REFUSE) | BIT(T_FREE),
 	[T_RELAY] = BIT(T_HALF) | BIT(T_CUT) | BIT(T_FREE),
@@ -186,7 +189,7 @@ renew(struct tunnel *t, int64_t now)
 	list_append(l, t);
 }
 
-/* ---- clients -------------------------------------------------------------- */
+/* ---- clients ------------------------------------------------------------- */
 
 /* A client is an IPv4 address or an IPv6 /64: who has one has all of it. */
 static size_t
@@ -234,7 +237,7 @@ forget_client(struct tunnel *t)
 	*p = t->neighbour;
 }
 
-/* ---- the end -------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------- */
 
 static char *
 target_text(const struct tunnel *t, char out[TARGET_TEXT_MAX])
@@ -307,7 +310,7 @@ abort_tunnel(struct tunnel *t, const char *word, int64_t now)
 	end(t, now);
 }
 
-/* ---- refusal -------------------------------------------------------------- */
+/* ---- refusal ------------------------------------------------------------- */
 
 /* Send the reply, then FIN, then drop what comes until the client is done: a
  * close in front of unread input would destroy the reply (RFC 9112 9.6). */
@@ -325,7 +328,8 @@ step_refuse(struct tunnel *t, int64_t now)
 		end(t, now);
 		return;
 	}
-	if (out > 0 || in > 0)
+	t->dropped += in > 0 ? (unsigned)in : 0;
+	if ((out > 0 || in > 0) && t->dropped <= REFUSE_DROP_MAX)
 		renew(t, now);
 	if (r->down.state == FLOW_OPEN && ring_used(&r->down.ring) == 0) {
 		sys_shutdown(r->client.fd);
@@ -351,6 +355,7 @@ refuse(struct tunnel *t, int status, const char *error, const char *text,
 	relay_drop(&t->relay.up);
 	relay_say(&t->relay.down, out, http_format_reply(&reply, out));
 	t->reply_begun = now;
+	t->dropped = 0;
 	enter(t, T_REFUSE, now);
 	step_refuse(t, now);
 }
@@ -360,15 +365,13 @@ deny(struct tunnel *t, const struct facts *q, const struct verdict *v,
     int64_t now)
 {
 	char text[REASON_MAX];
-	bool by_address = q->address != NULL && v->denial != DENIED_CLIENT &&
-	    v->denial != DENIED_PORT && (v->rule == NULL || v->rule->tos > 0);
 
 	t->rule = v->rule;
-	refuse(t, 403, by_address ? "destination_ip_prohibited" :
+	refuse(t, 403, v->by_address ? "destination_ip_prohibited" :
 	    "http_request_denied", policy_explain(q, v, text), now);
 }
 
-/* ---- request, names, dialling --------------------------------------------- */
+/* ---- request, names, dialling -------------------------------------------- */
 
 static bool
 is_unspecified(const struct addr *a)
@@ -454,8 +457,8 @@ resolve(struct tunnel *t, int64_t now)
 	if (n > 0)
 		dial_allowed(t, addr, n, now);
 	else
-		refuse(t, 502, "dns_error", "the name is not in the hosts file, "
-		    "and this version asks no DNS", now);
+		refuse(t, 502, "dns_error", "the name is not in the hosts "
+		    "file, and this version asks no DNS", now);
 }
 
 static void
@@ -553,7 +556,7 @@ refuse_failed_dial(struct tunnel *t, int64_t now)
 	    now);
 }
 
-/* ---- relay ---------------------------------------------------------------- */
+/* ---- relay --------------------------------------------------------------- */
 
 /* Go where the relay has gone. */
 static void
@@ -625,7 +628,7 @@ step_dial(struct tunnel *t, const struct waits *w, int64_t now)
 		refuse_failed_dial(t, now);
 }
 
-/* ---- a turn --------------------------------------------------------------- */
+/* ---- a turn -------------------------------------------------------------- */
 
 static void
 interest(struct tunnel *t, struct waits *w)
@@ -681,21 +684,6 @@ wake(struct tunnel *t, const struct waits *w, int64_t now)
 }
 
 static void
-expire_half(struct tunnel *t, int64_t now)
-{
-	const struct relay *r = &t->relay;
-	bool one_ended = r->up.state == FLOW_OPEN ||
-	    r->down.state == FLOW_OPEN;
-
-	if (is_strict() && one_ended)
-		end(t, now);	/* what came was dropped, as it should be */
-	else if (!is_strict() && relay_delivers(&t->relay))
-		renew(t, now);
-	else
-		abort_tunnel(t, "half", now);
-}
-
-static void
 expire(struct tunnel *t, int64_t now)
 {
 	switch (t->state) {
@@ -709,14 +697,19 @@ expire(struct tunnel *t, int64_t now)
 		break;
 	case T_RESOLVE:
 	case T_DIAL:
-		t->dial.failure = DIAL_TIMEOUT;
+		if (t->dial.failure < DIAL_TIMEOUT)
+			t->dial.failure = DIAL_TIMEOUT;
 		refuse_failed_dial(t, now);
 		break;
 	case T_RELAY:
-		abort_tunnel(t, "idle", now);
-		break;
 	case T_HALF:
-		expire_half(t, now);
+		if (relay_delivers(&t->relay))
+			renew(t, now);
+		else if (is_strict() && relay_is_one_ended(&t->relay))
+			end(t, now);
+		else
+			abort_tunnel(t, t->state == T_RELAY ? "idle" : "half",
+			    now);
 		break;
 	case T_CUT:
 		abort_tunnel(t, t->end, now);
@@ -730,8 +723,8 @@ expire(struct tunnel *t, int64_t now)
 	}
 }
 
-/* Once a turn for each cut that poll spoke of or whose time has come.  A look at
- * it may be due later than its end: look before ending it. */
+/* Once a turn for each cut that poll spoke of or whose time has come.  A look
+ * at it may be due later than its end: look before ending it. */
 static void
 step_cuts(const struct waits *w, int64_t now)
 {
@@ -784,7 +777,7 @@ tunnel_step(const struct waits *w, int64_t now)
 		expire_queue(q, now);
 }
 
-/* ---- the table ------------------------------------------------------------ */
+/* ---- the table ----------------------------------------------------------- */
 
 static uint32_t
 chains_for(unsigned tunnels)
@@ -895,7 +888,8 @@ prepare(struct tunnel *t, int fd, const struct addr *client, int64_t now)
 void
 tunnel_open(int fd, const struct addr *client, int64_t now)
 {
-	unsigned n = count_client(client), limit = table.cfg->tunnels_per_client;
+	unsigned limit = table.cfg->tunnels_per_client;
+	unsigned n = limit > 0 ? count_client(client) : 0;
 	bool over = limit > 0 && n >= limit;
 	struct tunnel *t;
 

@@ -134,7 +134,7 @@ add_file(const char *text)
 		ck_abort_msg("%s: %s", text, error);
 }
 
-/* ---- rules as text --------------------------------------------------------- */
+/* ---- rules as text ----------------------------------------------------- */
 
 static char shown[4096];
 
@@ -234,7 +234,7 @@ check_rule(unsigned i, const char *text, const char *file, unsigned line)
 	ck_assert_uint_eq(cfg.rule[i].line, line);
 }
 
-/* ---- values ---------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------ */
 
 START_TEST(without_a_word_every_value_has_its_default)
 {
@@ -454,7 +454,7 @@ START_TEST(there_may_be_sixteen_listeners_and_no_more)
 }
 END_TEST
 
-/* ---- lines ----------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------- */
 
 /* All of them are `tunnels 5` and, on the last line, `name x`. */
 static const char *const layouts[] = {
@@ -622,7 +622,7 @@ START_TEST(what_an_error_shows_is_printable)
 }
 END_TEST
 
-/* ---- errors ---------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------ */
 
 #define NO_DIRECTIVE ": expected one of those in connectd.conf(5)"
 #define NO_LISTEN ": expected ADDRESS:PORT, [IPv6]:PORT or *:PORT"
@@ -901,7 +901,8 @@ static const struct single_row {
 } singles[] = {
 	{ "name", "name a", "name b" },
 	{ "tunnels", "tunnels 1", "tunnels 1" },
-	{ "tunnels-per-client", "tunnels-per-client 1", "tunnels-per-client 2" },
+	{ "tunnels-per-client", "tunnels-per-client 1",
+	    "tunnels-per-client 2" },
 	{ "buffer", "buffer 4k", "buffer 8k" },
 	{ "timeout", "timeout request 1s", "timeout request 1s" },
 	{ "timeout", "timeout connect 1s", "timeout connect 2s" },
@@ -958,7 +959,7 @@ START_TEST(all_directives_may_stand_together)
 }
 END_TEST
 
-/* ---- options --------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------- */
 
 static const struct {
 	const char	*option;
@@ -1083,7 +1084,7 @@ START_TEST(an_option_is_one_line)
 }
 END_TEST
 
-/* ---- rules ----------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------- */
 
 static const struct rule_row {
 	const char	*text;
@@ -1204,7 +1205,7 @@ START_TEST(a_rule_points_to_the_name_of_its_file)
 }
 END_TEST
 
-/* ---- arena ----------------------------------------------------------------- */
+/* ---- arena ------------------------------------------------------------- */
 
 static const char *const arena_texts[] = {
 	"deny\n",
@@ -1319,7 +1320,7 @@ START_TEST(config_memory_counts_options_as_it_counts_a_file)
 }
 END_TEST
 
-/* ---- everything ------------------------------------------------------------ */
+/* ---- everything -------------------------------------------------------- */
 
 static const char *const tokens[] = { "allow", "deny", "from", "to", "port",
     "any", "loopback", "10.0.0.0/8", "::/0", "a.example", "*.b", ".c", "443",
@@ -1412,7 +1413,8 @@ add_value_tests(Suite *s)
 	    8);
 	tcase_add_test(tc,
 	    the_built_in_listeners_are_loopback_and_either_may_be_missing);
-	tcase_add_test(tc, the_built_in_rule_is_there_only_if_there_is_no_other);
+	tcase_add_test(tc,
+	    the_built_in_rule_is_there_only_if_there_is_no_other);
 	tcase_add_loop_test(tc, a_number_gets_the_value_of_its_row, 0,
 	    COUNT(numbers));
 	tcase_add_loop_test(tc, a_name_is_kept, 0, COUNT(names));

@@ -35,7 +35,7 @@ static struct pollfd pfd[8];
 static uint32_t owner[8];
 static struct waits w;
 
-/* ---- sockets --------------------------------------------------------------- */
+/* ---- sockets ----------------------------------------------------------- */
 
 static int
 keep(int fd)
@@ -175,7 +175,7 @@ self_connected(void)
 	return connect(fd, (struct sockaddr *)&s, sizeof s) == 0 ? fd : -1;
 }
 
-/* ---- turns ----------------------------------------------------------------- */
+/* ---- turns ------------------------------------------------------------- */
 
 static void
 interest(void)
@@ -228,7 +228,7 @@ check_same(const struct addr *a, const struct addr *b)
 	ck_assert_uint_eq(a->port, b->port);
 }
 
-/* ---- order ----------------------------------------------------------------- */
+/* ---- order ------------------------------------------------------------- */
 
 /* n addresses, bit i of `families` telling the family of the i-th. */
 static void
@@ -285,7 +285,7 @@ START_TEST(nothing_is_opened_before_the_first_step)
 }
 END_TEST
 
-/* ---- one address ----------------------------------------------------------- */
+/* ---- one address ------------------------------------------------------- */
 
 START_TEST(an_address_that_answers_is_connected)
 {
@@ -347,7 +347,7 @@ END_TEST
 
 START_TEST(an_address_without_a_route_loses_the_race_at_once)
 {
-	struct addr a = address("224.0.0.1", 443);	/* TCP has no multicast */
+	struct addr a = address("224.0.0.1", 443);	/* not for TCP */
 	int before = descriptors();
 
 	dial_start(&d, &a, 1, NOW);
@@ -398,7 +398,7 @@ START_TEST(hangup_and_error_are_not_believed)
 }
 END_TEST
 
-/* ---- the race -------------------------------------------------------------- */
+/* ---- the race ---------------------------------------------------------- */
 
 START_TEST(the_next_address_is_tried_at_once_after_a_failure)
 {
@@ -675,7 +675,47 @@ START_TEST(a_race_that_is_over_can_be_run_again)
 }
 END_TEST
 
-/* ---- failures -------------------------------------------------------------- */
+/* A second socket is a luxury, of which there are 32: the descriptors for them
+ * are counted when the program starts.  No race waits for one for ever. */
+START_TEST(all_races_together_have_32_second_sockets)
+{
+	static struct dial all[40];
+	struct addr a[3];
+	int i, before;
+
+	if (!silent(&a[0]))
+		return;
+	a[1] = a[2] = a[0];
+	before = descriptors();
+	for (i = 0; i < COUNT(all); i++) {
+		dial_start(&all[i], a, 3, NOW);
+		d = all[i];
+		ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
+		ck_assert_int_eq(quiet_turn(NOW + DELAY), -EAGAIN);
+		all[i] = d;
+	}
+	ck_assert_int_eq(descriptors(), before + COUNT(all) + 32);
+
+	/* the last one runs alone: the next address in place of the first */
+	check_waits(1, NOW + PATIENCE);
+	ck_assert_int_eq(quiet_turn(NOW + PATIENCE), -EAGAIN);
+	ck_assert_uint_eq(d.next, 2);
+	check_waits(1, NOW + 2 * PATIENCE);
+	ck_assert_int_eq(descriptors(), before + COUNT(all) + 32);
+	all[COUNT(all) - 1] = d;
+
+	/* what one gives back another can have */
+	dial_cancel(&all[0]);
+	ck_assert_int_eq(quiet_turn(NOW + PATIENCE + DELAY), -EAGAIN);
+	check_waits(2, WAIT_FOREVER);
+	all[COUNT(all) - 1] = d;
+	for (i = 0; i < COUNT(all); i++)
+		dial_cancel(&all[i]);
+	ck_assert_int_eq(descriptors(), before);
+}
+END_TEST
+
+/* ---- failures ---------------------------------------------------------- */
 
 /* No new descriptors, or as many as before. */
 static void
@@ -848,6 +888,7 @@ dial_suite(void)
 	tcase_add_test(tc, one_step_begins_one_attempt_after_a_long_pause);
 	tcase_add_test(tc, cancel_closes_everything_and_may_be_repeated);
 	tcase_add_test(tc, a_race_that_is_over_can_be_run_again);
+	tcase_add_test(tc, all_races_together_have_32_second_sockets);
 	suite_add_tcase(s, tc);
 
 	tc = tcase_create("failure");

@@ -24,7 +24,7 @@
 #define RELAYS		2u
 #define NOW		1000000
 #define READY_MS	10000		/* what is to come comes before that */
-#define SMALL		8192		/* buffer of a socket, for back-pressure */
+#define SMALL		8192		/* buffer of a socket that is slow */
 #define WORDS		"words"
 #define OWNER		3u
 
@@ -50,7 +50,7 @@ random_below(uint32_t n)
 	return (seed >> 7) % n;
 }
 
-/* ---- sockets --------------------------------------------------------------- */
+/* ---- sockets ----------------------------------------------------------- */
 
 static bool
 ready(int fd, short events)
@@ -158,13 +158,14 @@ await_bytes(enum end end, size_t n)
 	} while ((size_t)there < n);
 }
 
-/* ---- what the peers say ---------------------------------------------------- */
+/* ---- what the peers say ------------------------------------------------ */
 
 /* The byte at place i of what `end` sends. */
 static unsigned char
 byte_of(enum end end, uint64_t i)
 {
-	return (unsigned char)(i * 7 + (i >> 8) * 13 + (end == CLIENT ? 0 : 91));
+	i += end == CLIENT ? 0 : 91;
+	return (unsigned char)(i * 7 + (i >> 8) * 13);
 }
 
 /* Send up to n more bytes; how many went. */
@@ -262,7 +263,7 @@ hear_nothing(enum end end)
 	ck_assert_int_eq(errno, EAGAIN);
 }
 
-/* ---- turns ----------------------------------------------------------------- */
+/* ---- turns ------------------------------------------------------------- */
 
 static void
 interest(void)
@@ -343,7 +344,7 @@ flow_from(enum end end)
 	return end == CLIENT ? &r.up : &r.down;
 }
 
-/* ---- interest -------------------------------------------------------------- */
+/* ---- interest ---------------------------------------------------------- */
 
 #define I	POLLIN
 #define O	POLLOUT
@@ -447,7 +448,7 @@ START_TEST(what_is_waited_for_follows_from_the_state)
 }
 END_TEST
 
-/* ---- one flow -------------------------------------------------------------- */
+/* ---- one flow ---------------------------------------------------------- */
 
 START_TEST(there_is_room_until_the_ring_is_full_or_the_flow_has_ended)
 {
@@ -577,7 +578,7 @@ START_TEST(words_of_4095_bytes_fit)
 }
 END_TEST
 
-/* ---- memory ---------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------ */
 
 START_TEST(every_ring_of_every_relay_can_have_memory_of_its_own)
 {
@@ -630,7 +631,7 @@ START_TEST(memory_that_came_back_last_is_lent_first)
 }
 END_TEST
 
-/* ---- begin ----------------------------------------------------------------- */
+/* ---- begin ------------------------------------------------------------- */
 
 START_TEST(the_words_are_alone_in_the_first_read)
 {
@@ -755,7 +756,7 @@ START_TEST(a_side_that_is_dead_when_it_begins_is_a_cut)
 }
 END_TEST
 
-/* ---- bytes ----------------------------------------------------------------- */
+/* ---- bytes ------------------------------------------------------------- */
 
 START_TEST(a_few_bytes_pass_in_one_turn_each_way)
 {
@@ -934,7 +935,7 @@ START_TEST(a_full_sink_stops_its_source_and_nothing_else)
 }
 END_TEST
 
-/* ---- ends ------------------------------------------------------------------ */
+/* ---- ends -------------------------------------------------------------- */
 
 /* Read until the relay's system has less to deliver than that. */
 static void
@@ -1095,7 +1096,7 @@ START_TEST(a_reset_of_the_live_side_of_a_half_is_a_cut)
 }
 END_TEST
 
-/* ---- cuts ------------------------------------------------------------------ */
+/* ---- cuts -------------------------------------------------------------- */
 
 /* Until the cut is through; the time is that of flush_next. */
 static void
@@ -1257,7 +1258,7 @@ START_TEST(a_cut_whose_reader_dies_too_is_through)
 }
 END_TEST
 
-/* ---- the literal reading of RFC 9110 9.3.6 --------------------------------- */
+/* ---- the literal reading of RFC 9110 9.3.6 ----------------------------- */
 
 static void
 strict_step(void)
@@ -1382,7 +1383,7 @@ START_TEST(strictly_the_last_bytes_of_a_side_that_ended_are_delivered)
 }
 END_TEST
 
-/* ---- close ----------------------------------------------------------------- */
+/* ---- close ------------------------------------------------------------- */
 
 START_TEST(close_gives_everything_back_and_may_be_repeated)
 {
@@ -1470,7 +1471,8 @@ add_flow_tests(Suite *s)
 	tcase_add_test(tc, send_to_a_dead_peer_fails_and_keeps_the_bytes);
 	tcase_add_test(tc, bytes_can_be_taken_out_or_dropped);
 	tcase_add_test(tc, words_of_4095_bytes_fit);
-	tcase_add_test(tc, every_ring_of_every_relay_can_have_memory_of_its_own);
+	tcase_add_test(tc,
+	    every_ring_of_every_relay_can_have_memory_of_its_own);
 	tcase_add_test(tc, memory_that_came_back_last_is_lent_first);
 }
 

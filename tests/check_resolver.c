@@ -138,7 +138,7 @@ look_up(const char *name)
 	return look_up_at_most(ADDRESSES_MAX, name, strlen(name));
 }
 
-/* ---- lines ----------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------- */
 
 #define ONE_NAME "192.0.2.1 a.example\n"
 
@@ -350,7 +350,7 @@ START_TEST(a_name_is_never_longer_than_it_is_said_to_be)
 }
 END_TEST
 
-/* ---- files ----------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------- */
 
 static void
 check_no_names(void)
@@ -458,7 +458,7 @@ START_TEST(a_hundred_thousand_lines_are_all_found)
 }
 END_TEST
 
-/* ---- a second reader ------------------------------------------------------- */
+/* ---- a second reader --------------------------------------------------- */
 
 static const char *const tokens[] = { "192.0.2.1", "192.0.2.2", "::1",
     "2001:db8::5", "::ffff:192.0.2.1", "10.0.0.1", "10.0.0.01", "x", "a", "A",

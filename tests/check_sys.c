@@ -28,7 +28,7 @@
 
 static char path[256];			/* of a temporary file */
 
-/* ---- sockets --------------------------------------------------------------- */
+/* ---- sockets ----------------------------------------------------------- */
 
 static struct addr
 address(const char *text, uint16_t port)
@@ -176,6 +176,7 @@ check_stream_options(int fd)
 	check_flags(fd);
 	ck_assert_int_ne(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
 	ck_assert_int_ne(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+	ck_assert_int_ne(option(fd, SOL_SOCKET, SO_OOBINLINE), 0);
 }
 
 START_TEST(a_listener_tells_the_port_that_it_got)
@@ -211,16 +212,19 @@ END_TEST
 START_TEST(an_ipv6_listener_leaves_ipv4_alone)
 {
 	struct addr six, four, bound;
-	int fd[2];
+	int i, fd[2] = { -1, -1 };
 
 	if (!has_ipv6())
 		return;
-	fd[0] = listen_on("::", &six);
-	four = address("0.0.0.0", six.port);
-	fd[1] = sys_listen(&four, &bound);
+	/* somebody else may have that port */
+	for (i = 0; i < 50 && fd[1] < 0; i++) {
+		fd[0] = listen_on("::", &six);
+		four = address("0.0.0.0", six.port);
+		fd[1] = sys_listen(&four, &bound);
+		(void)close(fd[0]);
+	}
 	ck_assert_int_ge(fd[1], 0);
 	ck_assert_uint_eq(bound.port, six.port);
-	(void)close(fd[0]);
 	(void)close(fd[1]);
 }
 END_TEST
@@ -300,20 +304,12 @@ START_TEST(accept_tells_a_lack_of_descriptors_from_nothing_to_accept)
 }
 END_TEST
 
-static void
-set_reuse(int fd)
-{
-	int on = 1;
-
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
-	    sizeof on), 0);
-}
-
 START_TEST(a_connection_is_pending_established_or_failed)
 {
 	struct addr bound;
 	int listener = listen_on("127.0.0.1", &bound), fd = sys_connect(&bound);
-	struct sockaddr_in s = loopback(bound.port);
+	struct sockaddr_in s = loopback(0);
+	socklen_t len = sizeof s;
 
 	ck_assert(ready(fd, POLLOUT));
 	ck_assert_int_eq(sys_connected(fd), 1);
@@ -326,8 +322,9 @@ START_TEST(a_connection_is_pending_established_or_failed)
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	ck_assert_int_eq(sys_connected(fd), 0);
 	(void)close(fd);
-	set_reuse(listener);
-	ck_assert_int_eq(bind(listener, (struct sockaddr *)&s, sizeof s), 0);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&s, len), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&s, &len), 0);
+	bound.port = ntohs(s.sin_port);
 	fd = sys_connect(&bound);
 	if (fd >= 0) {
 		ck_assert(ready(fd, POLLOUT));
@@ -378,7 +375,7 @@ END_TEST
 
 START_TEST(connect_fails_at_once_without_a_route_or_descriptors)
 {
-	struct addr a = address("224.0.0.1", 443);	/* TCP has no multicast */
+	struct addr a = address("224.0.0.1", 443);	/* not for TCP */
 	int before = descriptors();
 
 	ck_assert_int_lt(sys_connect(&a), 0);
@@ -560,7 +557,7 @@ START_TEST(an_address_of_which_nothing_is_known_is_local)
 }
 END_TEST
 
-/* ---- waiting --------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------- */
 
 static struct pollfd pfd[4];
 static uint32_t owner[4];
@@ -757,7 +754,7 @@ START_TEST(the_clock_does_not_go_back)
 }
 END_TEST
 
-/* ---- signals --------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------- */
 
 /* Those that are told until there is none, as a set of bits. */
 static unsigned
@@ -870,7 +867,7 @@ START_TEST(without_sys_signals_there_is_no_signal)
 }
 END_TEST
 
-/* ---- files and limits ------------------------------------------------------ */
+/* ---- files and limits -------------------------------------------------- */
 
 static void
 name_file(void)
@@ -1021,7 +1018,8 @@ START_TEST(standard_descriptors_are_open_afterwards)
 		for (fd = 0; fd < 3; fd++)
 			if (_i & 1 << fd)
 				(void)close(fd);
-		sys_stdio();
+		if (sys_stdio() != 0)
+			_exit(8);
 		for (fd = 0; fd < 3; fd++)
 			if (fcntl(fd, F_GETFD) == -1)
 				_exit(1 + fd);
@@ -1034,7 +1032,25 @@ START_TEST(standard_descriptors_are_open_afterwards)
 }
 END_TEST
 
-/* ---- log ------------------------------------------------------------------- */
+/* A limit that was inherited may leave no room for them. */
+START_TEST(standard_descriptors_that_cannot_be_opened_are_an_error)
+{
+	int status;
+	pid_t child = fork();
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		(void)close(0);
+		forbid_descriptors();
+		_exit(sys_stdio() == -EMFILE ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
+/* ---- log --------------------------------------------------------------- */
 
 /*
  * What standard error may be.  Of the sockets the log has no description of
@@ -1229,18 +1245,23 @@ START_TEST(a_sink_without_a_reader_costs_lines_and_no_life)
 }
 END_TEST
 
-START_TEST(a_file_is_appended_to)
+/* Whoever else holds standard error writes behind our lines, and we behind
+ * his: also where the file was not opened for appending. */
+START_TEST(in_a_file_nobody_overwrites_anybody)
 {
+	static const char expected[] = "0123456789one\nother\ntwo\n";
 	char text[64];
-	int fd = open(path, O_WRONLY);
+	int fd = open(path, _i == 0 ? O_WRONLY : O_WRONLY | O_APPEND);
 
+	ck_assert_int_ge(lseek(fd, 0, _i == 0 ? SEEK_END : SEEK_SET), 0);
 	ck_assert_int_eq(dup2(fd, 2), 2);
 	sys_log_open(LEVEL_INFO);
 	sys_log(LEVEL_INFO, "one");
+	ck_assert_int_eq(write(fd, "other\n", 6), 6);
 	sys_log(LEVEL_INFO, "two");
 	ck_assert_int_eq(sys_read_file(path, text, sizeof text),
-	    10 + (long)strlen("one\ntwo\n"));
-	ck_assert_mem_eq(text, "0123456789one\ntwo\n", 18);
+	    (long)strlen(expected));
+	ck_assert_mem_eq(text, expected, strlen(expected));
 	(void)close(fd);
 }
 END_TEST
@@ -1296,7 +1317,8 @@ add_socket_tests(Suite *s)
 	tcase_add_test(tc, a_connection_is_pending_established_or_failed);
 	tcase_add_test(tc, a_connection_without_an_answer_is_pending);
 	tcase_add_test(tc, a_socket_that_met_itself_is_not_connected);
-	tcase_add_test(tc, connect_fails_at_once_without_a_route_or_descriptors);
+	tcase_add_test(tc,
+	    connect_fails_at_once_without_a_route_or_descriptors);
 	tcase_add_test(tc, bytes_go_from_two_parts_into_two_parts);
 	tcase_add_test(tc, send_to_a_full_socket_is_not_now);
 	tcase_add_test(tc, shutdown_is_seen_as_the_end_and_may_be_repeated);
@@ -1341,13 +1363,15 @@ add_file_tests(Suite *s)
 	tcase_add_test(tc, an_empty_file_has_no_bytes);
 	tcase_add_test(tc, a_large_file_is_read_whole);
 	tcase_add_test(tc, what_cannot_be_read_is_an_error);
-	tcase_add_test(tc, a_file_is_appended_to);
+	tcase_add_loop_test(tc, in_a_file_nobody_overwrites_anybody, 0, 2);
 
 	tc = new_case(s, "limits");
 	tcase_add_test(tc, random_bytes_differ);
 	tcase_add_test(tc,
 	    the_limit_of_descriptors_is_raised_if_that_is_allowed);
 	tcase_add_loop_test(tc, standard_descriptors_are_open_afterwards, 0, 8);
+	tcase_add_test(tc,
+	    standard_descriptors_that_cannot_be_opened_are_an_error);
 }
 
 static void

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import threading
 import time
 
@@ -73,6 +74,16 @@ def check_early_data(proxy, server, head, data):
         _, got = together(send_and_end, receive)
         assert got == (data, False), "%d bytes of early data: got %d" % (
             len(data), len(got[0]))
+
+
+def urgent_bytes_stay_in_their_place():
+    """Goal: a byte that was sent as urgent is a byte of the stream."""
+    with Daemon(ALLOW_LOOPBACK) as proxy, tunnel(proxy) as pair:
+        for near, far in (pair, pair[::-1]):
+            near.sendall(b"ab")
+            near.send(b"X", socket.MSG_OOB)
+            near.sendall(b"cd")
+            equal(read_exactly(far, 5), b"abXcd")
 
 
 def a_head_that_comes_byte_by_byte_works():

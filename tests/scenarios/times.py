@@ -110,6 +110,34 @@ def a_slow_reader_gets_all_that_was_sent_before_the_end():
                 check_slow_reader(target, client, leave, is_reset)
 
 
+def check_slow_download(proxy, ended):
+    """The target has said all, its system has sent it, and the client takes
+    several times the deadline to read it."""
+    data = payload(200 * KIB)
+    with tunnel(proxy, buffers=4 * KIB) as (client, target):
+        if ended:
+            finish(client)
+            equal(read_to_end(target), (b"", False))
+        target.sendall(data)
+        wait_until_taken(target)
+        got = b""
+        while len(got) < len(data):
+            time.sleep(0.03)
+            piece = client.recv(4 * KIB)
+            assert piece, "ended after %d bytes" % len(got)
+            got += piece
+        equal(got == data, True)
+
+
+def a_slow_download_is_progress_in_either_state():
+    """Goal: bytes that only the kernel still moves keep a tunnel alive, be it
+    whole or half-closed."""
+    with Daemon(ALLOW_LOOPBACK, "timeout idle 500ms",
+                "timeout half 500ms") as proxy:
+        check_slow_download(proxy, False)
+        check_slow_download(proxy, True)
+
+
 def without_half_closing_both_sides_end_behind_the_drained_rest():
     """Goal: `timeout half 0` is the letter of RFC 9110: the rest of the side
     that ended is delivered, then both are closed."""

@@ -532,9 +532,15 @@ draw_client(unsigned id)
 	k->from.port = 20000 + id;
 	k->start = (int64_t)below(20000) * 1000;
 	draw_pace(k);
+	if (sim.set.restless && below(3) == 0) {
+		k->kind = K_FIREHOSE;
+		k->pace_ms = 0;
+		k->gulp = 40000;
+	}
 	draw_target(k, id);
-	k->payload = k->kind == K_FIREHOSE ? between(50000, 150000) :
-	    between(0, 20000);
+	k->payload = k->kind != K_FIREHOSE ? between(0, 20000) :
+	    sim.set.restless ? between(500000, 1500000) :
+	    between(50000, 150000);
 	k->early = k->kind == K_EARLY || k->kind == K_FIREHOSE ||
 	    below(4) == 0;
 	k->ends = k->kind == K_HALF_CLOSER || below(2) == 0;
@@ -577,6 +583,12 @@ draw_settings(struct settings *s)
 
 	memset(s, 0, sizeof *s);
 	s->clients = between(5, 120);
+	s->restless = below(10) == 0;
+	s->call_us = 1;
+	if (s->restless) {	/* a slow machine and few, greedy clients */
+		s->clients = between(5, 20);
+		s->call_us = between(50, 300);
+	}
 	s->tunnels = below(3) == 0 ? between(1, 12) : between(12, 200);
 	s->per_client = below(3) == 0 ? between(1, 4) : 0;
 	s->buffer = 4096u << below(4);
@@ -630,6 +642,7 @@ plain_settings(struct settings *s, unsigned clients)
 {
 	memset(s, 0, sizeof *s);
 	s->clients = clients;
+	s->call_us = 1;
 	s->tunnels = 8;
 	s->buffer = 4096;
 	s->request_ms = 2000;

@@ -391,8 +391,8 @@ patience(const struct conn *c, const struct conn *o)
 	int64_t half = s->half_ms > 0 ? s->half_ms : 2000;
 
 	if (c->out.fin_sent || o->out.fin_sent || c->dead || o->dead)
-		return later(2 * half, c->dead || o->dead ? s->idle_ms : 0);
-	return s->idle_ms;
+		return later(2 * half, c->dead || o->dead ? 2 * s->idle_ms : 0);
+	return 2 * s->idle_ms;	/* a kernel may be delivering */
 }
 
 static void
@@ -414,6 +414,10 @@ check_tunnel(const struct conn *c)
 	const struct conn *o = origin_of(k, c->id);
 	const struct settings *s = &sim.set;
 
+	if (k->reply_len == 0 && c->in.taken == 0 && !c->in.fin_taken &&
+	    s->per_client == 0 &&
+	    sim.now - k->accepted_at > s->request_ms * MS + SLACK)
+		broken("client %d: it says nothing, and nothing is done", c->id);
 	/* Its time, and that of a reply which it does not take. */
 	if (k->reply_len == 0 && c->in.taken < k->head_len &&
 	    sim.now - k->accepted_at > s->request_ms * MS + 2000 * MS + SLACK)

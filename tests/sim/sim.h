@@ -153,6 +153,8 @@ struct settings {
 	unsigned	rules;		/* template */
 	unsigned	nofile;		/* after start; 0: plenty */
 	unsigned	clients;
+	bool		restless;	/* poll hardly ever has nothing to say */
+	unsigned	call_us;	/* what a call costs */
 	int64_t		calm_at;	/* us */
 	int64_t		term_at, second_term_at;	/* at the latest */
 	bool		fault_on[FAULTS];
