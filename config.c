@@ -730,7 +730,10 @@ take_directive(struct line *l, const struct directive *d)
 	    d->parse != parse_rule;
 
 	if (!d->repeatable && (*seen & bit))
-		return fail(l, "%s: given twice", d->name);
+		return fail(l, "%s%s%s: given twice", d->name,
+		    d->parse == parse_timeout ? " " : "",
+		    d->parse == parse_timeout ?
+		    timeout_names[timeout_index(l)] : "");
 	if (overridden)
 		cfg->listens = 0;	/* the option's do not fill the table */
 	if (!d->parse(l))

@@ -33,6 +33,7 @@
 #define NAME_MAX_LEN	253	/* DNS name in text, without the last dot */
 #define ADDRESSES_MAX	8	/* addresses tried for one target */
 #define RACE_MAX	2	/* of them at the same time */
+#define RACES_MAX	32	/* targets with more than one at a time */
 #define LISTENERS_MAX	16
 #define LOG_LINE_MAX	512	/* one line is one write of at most this */
 #define ADDR_TEXT_MAX	56	/* "[" + 45 + "]:65535" + NUL, rounded up */
@@ -565,7 +566,7 @@ void dial_interest(struct dial *, struct waits *, uint32_t owner);
 int dial_step(struct dial *, const struct waits *, int64_t now,
     struct addr *to);
 
-/* Close what is open.  May be called at any time, and twice. */
+/* Close what is open.  At any time after dial_start, and twice if you like. */
 void dial_cancel(struct dial *);
 
 /* ---- relay: two flows between two sockets -------------------------------- */
@@ -632,7 +633,7 @@ int relay_receive(struct flow *, int fd);
 /* Send what is there, once.  As sys_send; 0 if there is nothing. */
 int relay_send(struct flow *, int fd);
 
-/* Put words of our own, fewer than 4096 bytes, into an empty flow. */
+/* Put words of our own, 1 to 4095 bytes, into an empty flow. */
 void relay_say(struct flow *, const char *p, size_t n);
 
 /* Take the first n bytes out, or drop all of them. */

@@ -24,7 +24,6 @@
 
 #define ATTEMPT_DELAY_MS	250	/* RFC 8305 5 */
 #define ATTEMPT_PATIENCE_MS	4000
-#define RACES_MAX		32
 
 static unsigned races;		/* with two attempts under way */
 

@@ -127,7 +127,7 @@ index_text(size_t len)
 	size_t start, end = len;
 
 	for (start = len; start > 0; end = start) {
-		start = end > 0 ? end - 1 : 0;
+		start = end - 1;
 		while (start > 0 && hosts.text[start - 1] != '\n')
 			start--;
 		add_line(start, end - (hosts.text[end - 1] == '\n'));

@@ -382,7 +382,7 @@ is_unspecified(const struct addr *a)
 }
 
 /* Would it reach one of our own listeners?  The unspecified address reaches
- * loopback; a wildcard listener has all addresses of the machine. */
+ * loopback; a wildcard listener has all addresses of its family. */
 static bool
 is_own(const struct addr *a)
 {
@@ -393,7 +393,8 @@ is_own(const struct addr *a)
 			continue;
 		if (is_unspecified(a) || policy_same_host(&table.own[i], a))
 			return true;
-		if (is_unspecified(&table.own[i]) && sys_is_local(a))
+		if (is_unspecified(&table.own[i]) &&
+		    table.own[i].family == a->family && sys_is_local(a))
 			return true;
 	}
 	return false;

@@ -70,8 +70,8 @@ PLANTS = [
     ("SIGPIPE may be raised", "sys",
      "sendmsg(fd, &m, MSG_NOSIGNAL)", "sendmsg(fd, &m, 0)"),
     ("an accepted socket blocks", "sys",
-     "\tif (set_flags(fd) < 0) {\n\t\tsys_close(&fd);\n"
-     "\t\treturn -EAGAIN;\n\t}\n", ""),
+     "if (client->family == 0 || set_flags(fd) < 0) {",
+     "if (client->family == 0) {"),
     ("a descriptor is closed twice", "sys",
      "\t\t(void)close(*fd);\n\t*fd = -1;", "\t\t(void)close(*fd);"),
     ("the second part of a ring is one byte off", "ring",
