@@ -3,7 +3,7 @@
 # usage: tests/sim/run.sh quick|full|plants|pairs|seeds COUNT
 #
 #   quick    300 seeds, the seeds that failed once, every single fault
-#   full     the same with 5,000 seeds, and the trace of some seeds must be the
+#   full     the same with 3,000 seeds, and the trace of some seeds must be the
 #            same whatever compiles it
 #   plants   every planted bug must be found within 200 seeds
 #   pairs    every pair of single faults in the two main scenarios (long)
@@ -73,7 +73,7 @@ build_sim "$build"
 case $mode in
 quick) seeds 300 ;;
 full)
-	seeds 5000
+	seeds 3000
 	same_traces
 	;;
 plants)
