@@ -227,7 +227,9 @@ step_origin(struct conn *c)
 		(void)actor_send(c, gulp < c->quota - c->in.sent ? gulp :
 		    c->quota - c->in.sent);
 	all = c->in.sent >= c->quota;
-	if (c->kind == O_RESETS && c->in.sent >= c->quota / 2) {
+	/* The slow ones lose patience in the end. */
+	if ((c->kind == O_RESETS && c->in.sent >= c->quota / 2) ||
+	    (slow && below(150) == 0)) {
 		actor_reset(c);
 		return;
 	}
@@ -298,7 +300,8 @@ step_client(struct client *k, struct conn *c)
 		c->wake = NEVER;
 		return;
 	}
-	if (k->reset_at > 0 && c->in.sent + c->out.taken >= k->reset_at) {
+	if ((k->reset_at > 0 && c->in.sent + c->out.taken >= k->reset_at) ||
+	    (k->kind == K_SLOW_READER && !in_calm() && below(150) == 0)) {
 		actor_reset(c);
 		k->finished = true;
 		c->wake = NEVER;
