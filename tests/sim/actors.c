@@ -319,6 +319,9 @@ begin_client(int id)
 	struct client *k = &sim.client[id];
 	struct conn *c = new_conn(true, id);
 
+	trace("client %d from %u.%u.%u.%u, kind %d: %.*s", id, k->from.ip[0],
+	    k->from.ip[1], k->from.ip[2], k->from.ip[3], (int)k->kind,
+	    (int)strcspn(k->head, "\r"), k->head);
 	k->conn = (int)(c - sim.conn);
 	c->peer = k->from;
 	c->established = true;

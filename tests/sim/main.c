@@ -163,7 +163,9 @@ run_world(const struct job *j, unsigned char *kinds, size_t kinds_max)
 	sim.kinds_max = kinds_max;
 	sim.now = 1000000;
 	sim.trace = 14695981039346656037u;
-	rnd_state = j->seed * 0x9e3779b97f4a7c15u + 12345;
+	/* Scrambled, or the next seed would be this one a draw later. */
+	rnd_state = j->seed;
+	rnd_state = rnd();
 	make_world();
 	optind = 1;
 	atexit(on_exit_of_daemon);
