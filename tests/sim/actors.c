@@ -17,7 +17,7 @@ static char config_text[1024], hosts_text[8192];
 static struct sim_addr name_address[NAMES][8];
 static unsigned name_addresses[NAMES];
 
-/* ---- bytes ------------------------------------------------------------------- */
+/* ---- bytes -------------------------------------------------------------- */
 
 static unsigned char
 hash_byte(unsigned id, unsigned direction, uint64_t pos)
@@ -46,7 +46,7 @@ origin_byte(int id, uint64_t pos)
 	return hash_byte((unsigned)id, 1, pos);
 }
 
-/* ---- addresses ---------------------------------------------------------------- */
+/* ---- addresses ---------------------------------------------------------- */
 
 static struct sim_addr
 addr4(unsigned a, unsigned b, unsigned c, unsigned d)
@@ -158,7 +158,7 @@ work_of(const struct conn *c)
 	return c->in.sent + c->out.taken + c->in.fin_sent + c->out.fin_taken;
 }
 
-/* ---- origins ------------------------------------------------------------------ */
+/* ---- origins ------------------------------------------------------------ */
 
 static enum origin_kind
 kind_of(const struct sim_addr *a)
@@ -242,7 +242,7 @@ step_origin(struct conn *c)
 	}
 }
 
-/* ---- clients ------------------------------------------------------------------ */
+/* ---- clients ------------------------------------------------------------ */
 
 static uint64_t
 head_total(const struct client *k)
@@ -330,7 +330,7 @@ begin_client(int id)
 		k->finished = true;
 }
 
-/* ---- the course of things ------------------------------------------------------ */
+/* ---- the course of things ----------------------------------------------- */
 
 static unsigned next_client;
 
@@ -425,7 +425,7 @@ actors_done(void)
 	return true;
 }
 
-/* ---- drawing ------------------------------------------------------------------- */
+/* ---- drawing ------------------------------------------------------------ */
 
 static void
 draw_names(void)
@@ -640,7 +640,7 @@ write_config(const struct settings *s)
 	    (long long)s->drain_ms, rules[s->rules]);
 }
 
-/* ---- scenarios for planned faults ------------------------------------------------ */
+/* ---- scenarios for planned faults --------------------------------------- */
 
 /* Small worlds without chance in what happens, one each for the main ways. */
 static void

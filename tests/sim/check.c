@@ -15,7 +15,11 @@
 #define MS 1000
 #define SLACK (150 * MS)
 
-/* ---- the oracle ------------------------------------------------------------------ */
+/* The daemon's time is that of its turn's beginning: it may end a thing that
+ * much too early by the world's clock. */
+#define EARLY (2 * MS + 500 * (int64_t)sim.set.call_us)
+
+/* ---- the oracle --------------------------------------------------------- */
 
 static uint32_t
 number4(const unsigned char *ip)
@@ -165,7 +169,7 @@ check_connect(const struct sim_addr *a)
 		broken("client %d: connect behind the reply", id);
 }
 
-/* ---- bytes ------------------------------------------------------------------------- */
+/* ---- bytes -------------------------------------------------------------- */
 
 static bool
 may_be_allowed(const struct client *k)
@@ -314,7 +318,7 @@ origin_of(const struct client *k, int id)
 	return NULL;
 }
 
-/* ---- ends -------------------------------------------------------------------------- */
+/* ---- ends --------------------------------------------------------------- */
 
 static bool
 is_complete(const struct client *k, const struct conn *from, bool up)
@@ -375,10 +379,10 @@ check_reset(struct conn *c, bool by_unread)
 		broken("client %d: closed in front of unread input, the reply "
 		    "may be lost", c->id);
 	c->hasty_reset = c->out.arrived < c->out.sent &&
-	    sim.now - c->last_progress < (sim.set.half_ms - 2) * MS;
+	    sim.now - c->last_progress < sim.set.half_ms * MS - EARLY;
 }
 
-/* ---- every turn -------------------------------------------------------------------- */
+/* ---- every turn --------------------------------------------------------- */
 
 static int64_t
 later(int64_t a, int64_t b)
@@ -420,7 +424,8 @@ check_tunnel(const struct conn *c)
 	if (k->reply_len == 0 && c->in.taken == 0 && !c->in.fin_taken &&
 	    s->per_client == 0 &&
 	    sim.now - k->accepted_at > s->request_ms * MS + SLACK)
-		broken("client %d: it says nothing, and nothing is done", c->id);
+		broken("client %d: it is mute, and nothing is done",
+		    c->id);
 	/* Its time, and that of a reply which it does not take. */
 	if (k->reply_len == 0 && c->in.taken < k->head_len &&
 	    sim.now - k->accepted_at > s->request_ms * MS + 2000 * MS + SLACK)
@@ -486,7 +491,7 @@ check_turn(void)
 		broken("the world does not end");
 }
 
-/* ---- the log ----------------------------------------------------------------------- */
+/* ---- the log ------------------------------------------------------------ */
 
 static unsigned long long
 field(const char *line, const char *name)
@@ -509,19 +514,19 @@ check_end_word(const struct client *k, int id)
 	if (sim.plan.forever)
 		return;		/* time jumps, and the daemon's is older */
 	if (strcmp(k->end, "idle") == 0 && k->status == 200 &&
-	    quiet < (sim.set.idle_ms - 2) * MS)
+	    quiet < sim.set.idle_ms * MS - EARLY)
 		broken("client %d: idle, but it was not", id);
-	if (strcmp(k->end, "half") == 0 && quiet < (sim.set.half_ms - 2) * MS)
+	if (strcmp(k->end, "half") == 0 && quiet < sim.set.half_ms * MS - EARLY)
 		broken("client %d: cut before `timeout half`", id);
 	if (strcmp(k->end, "evicted") == 0 &&
 	    count_open(NULL) + 1 < sim.set.tunnels)
 		broken("client %d: evicted without need", id);
 	if (strcmp(k->end, "evicted") == 0 && (o != NULL ?
 	    !c->out.fin_sent && !o->out.fin_sent :
-	    sim.now - k->accepted_at < 999 * MS))
+	    sim.now - k->accepted_at < 1000 * MS - EARLY))
 		broken("client %d: evicted, but others had to go first", id);
-	if (strstr(k->end, "-reset") != NULL && !c->faulted && !c->actor_reset &&
-	    !c->peer_closed && (o == NULL || (!o->faulted && !o->actor_reset &&
+	if (strstr(k->end, "-reset") != NULL && !c->faulted &&
+	    !c->actor_reset && !c->peer_closed && (o == NULL || (!o->faulted && !o->actor_reset &&
 	    !o->peer_closed)))
 		broken("client %d: %s, but there was none", id, k->end);
 	if (strstr(k->end, "-reset") != NULL &&
@@ -529,7 +534,8 @@ check_end_word(const struct client *k, int id)
 	    (o != NULL && o->hasty_reset && !o->faulted)))
 		broken("client %d: a reset outran bytes on their way", id);
 	if (strcmp(k->end, "stopped") == 0 && sim.terms < 2 &&
-	    (sim.terms == 0 || sim.now - sim.term_at < (sim.set.drain_ms - 2) * MS))
+	    (sim.terms == 0 ||
+	    sim.now - sim.term_at < sim.set.drain_ms * MS - EARLY))
 		broken("client %d: stopped before the drain was over", id);
 }
 
@@ -546,7 +552,7 @@ check_cut(const struct client *k, int id)
 	    !dead->actor_reset || dead->faulted || alive->faulted ||
 	    alive->actor_reset || alive->peer_closed ||
 	    sim.now - later(c->last_progress, o->last_progress) >=
-	    (sim.set.half_ms - 2) * MS)
+	    sim.set.half_ms * MS - EARLY)
 		return;
 	if (dead->in.taken != dead->in.arrived || dead->in.taken -
 	    (client ? k->head_len + k->filler : 0) !=
@@ -558,7 +564,8 @@ check_cut(const struct client *k, int id)
 static void
 check_access_line(const char *line)
 {
-	const char *colon = strchr(line + 14, ':'), *word = strstr(line, " end=");
+	const char *colon = strchr(line + 14, ':');
+	const char *word = strstr(line, " end=");
 	int id = colon == NULL ? -1 : atoi(colon + 1) - 20000;
 	struct client *k;
 	size_t n;
@@ -606,7 +613,7 @@ check_line(const char *p, size_t n)
 		sim.told_lost += strtoul(line + 5, NULL, 10);
 }
 
-/* ---- the end ----------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 /* Nothing was done to it: then it must have got everything. */
 static void

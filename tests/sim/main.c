@@ -3,7 +3,7 @@
  * main.c - runs worlds: one seed, a range of seeds, every single fault, every
  * pair of faults.
  *
- *	sim -s SEED [-v]	one world; the last line is the hash of its trace
+ *	sim -s SEED [-v]	one world; the last line is its trace's hash
  *	sim -n COUNT [-s FIRST] that many seeds
  *	sim -f FILE		the seeds in a file, one a line
  *	sim -1			every call x errno x {once, for ever} in each
@@ -61,7 +61,7 @@ static unsigned jobs_max = 2;
 static struct outcome *shared;
 static uint64_t total_calls, total_worlds, total_accepted, failures;
 
-/* ---- randomness and trace ------------------------------------------------------- */
+/* ---- randomness and trace ----------------------------------------------- */
 
 uint64_t
 rnd(void)
@@ -138,7 +138,7 @@ broken(const char *format, ...)
 	_exit(1);
 }
 
-/* ---- one world --------------------------------------------------------------------- */
+/* ---- one world ---------------------------------------------------------- */
 
 static void
 on_exit_of_daemon(void)
@@ -295,7 +295,7 @@ run_file(const char *path)
 	fclose(f);
 }
 
-/* ---- planned faults ------------------------------------------------------------------ */
+/* ---- planned faults ----------------------------------------------------- */
 
 #define KINDS_MAX 100000
 
@@ -394,7 +394,7 @@ pairs_of_faults(int scenario)
 		}
 }
 
-/* ---- main ------------------------------------------------------------------------------ */
+/* ---- main --------------------------------------------------------------- */
 
 int
 main(int argc, char *argv[])

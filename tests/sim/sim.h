@@ -22,14 +22,14 @@
 #define HEAD_ROOM	1024
 #define PORT_BASE	10000	/* client n asks for port PORT_BASE + n */
 
-/* ---- randomness: one stream for the world, none anywhere else ------------- */
+/* ---- randomness: one stream for the world, none anywhere else ----------- */
 
 uint64_t rnd(void);
 unsigned below(unsigned n);			/* 0 .. n-1 */
 unsigned between(unsigned lo, unsigned hi);	/* lo .. hi */
 bool chance(unsigned per_million);
 
-/* ---- faults ---------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------- */
 
 /* Every call that the world answers. */
 enum call {
@@ -59,7 +59,7 @@ struct plan {
 /* The errnos that the manual allows; 0 ends the list. */
 const int *errnos_of(enum call c);
 
-/* ---- the world ------------------------------------------------------------- */
+/* ---- the world ---------------------------------------------------------- */
 
 struct sim_addr {
 	int		family;		/* 4, 6 */

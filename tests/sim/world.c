@@ -74,7 +74,7 @@ const char *const call_names[CALLS] = {
 	"socket", "stat", "write"
 };
 
-/* ---- time, trace, faults ---------------------------------------------------- */
+/* ---- time, trace, faults ------------------------------------------------ */
 
 int64_t
 sim_now(void)
@@ -228,7 +228,7 @@ fail(int err)
 	return result(-1);
 }
 
-/* ---- descriptors ------------------------------------------------------------- */
+/* ---- descriptors -------------------------------------------------------- */
 
 static struct vfd *
 get(int fd)
@@ -266,7 +266,7 @@ conn_of(int fd, const char *what)
 	return &sim.conn[v->conn];
 }
 
-/* ---- connections ------------------------------------------------------------- */
+/* ---- connections -------------------------------------------------------- */
 
 static uint64_t
 draw_room(void)
@@ -451,7 +451,7 @@ settle_connect(struct conn *c)
 	origin_begin(c);
 }
 
-/* ---- addresses ---------------------------------------------------------------- */
+/* ---- addresses ---------------------------------------------------------- */
 
 static void
 put_addr(const struct sim_addr *a, struct sockaddr *sa, socklen_t *len)
@@ -500,7 +500,7 @@ get_addr(const struct sockaddr *sa, struct sim_addr *a)
 	}
 }
 
-/* ---- sockets ------------------------------------------------------------------- */
+/* ---- sockets ------------------------------------------------------------ */
 
 int __wrap_socket(int, int, int);
 int
@@ -908,7 +908,7 @@ __wrap_ioctl(int fd, unsigned long request, ...)
 	return result(0);
 }
 
-/* ---- descriptors and files ------------------------------------------------------ */
+/* ---- descriptors and files ---------------------------------------------- */
 
 int __wrap_fcntl(int, int, ...);
 int
@@ -1140,7 +1140,7 @@ __wrap_clock_gettime(clockid_t id, struct timespec *t)
 	return result(0);
 }
 
-/* ---- signals -------------------------------------------------------------------- */
+/* ---- signals ------------------------------------------------------------ */
 
 int __wrap_sigaction(int, const struct sigaction *, struct sigaction *);
 int
@@ -1172,7 +1172,7 @@ deliver(int number)
 	sim.injected = true;
 }
 
-/* ---- poll ------------------------------------------------------------------------ */
+/* ---- poll --------------------------------------------------------------- */
 
 static short
 conn_events(struct conn *c)
@@ -1346,7 +1346,7 @@ __wrap_poll(struct pollfd *p, nfds_t n, int ms)
 	}
 }
 
-/* ---- memory, exit ------------------------------------------------------------------ */
+/* ---- memory, exit ------------------------------------------------------- */
 
 void *__real_calloc(size_t, size_t);
 void *__wrap_calloc(size_t, size_t);
