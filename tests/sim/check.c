@@ -526,8 +526,8 @@ check_end_word(const struct client *k, int id)
 	    sim.now - k->accepted_at < 1000 * MS - EARLY))
 		broken("client %d: evicted, but others had to go first", id);
 	if (strstr(k->end, "-reset") != NULL && !c->faulted &&
-	    !c->actor_reset && !c->peer_closed && (o == NULL || (!o->faulted && !o->actor_reset &&
-	    !o->peer_closed)))
+	    !c->actor_reset && !c->peer_closed && (o == NULL ||
+	    (!o->faulted && !o->actor_reset && !o->peer_closed)))
 		broken("client %d: %s, but there was none", id, k->end);
 	if (strstr(k->end, "-reset") != NULL &&
 	    ((c->hasty_reset && !c->faulted) ||

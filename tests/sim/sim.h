@@ -91,7 +91,7 @@ enum client_kind {
 struct conn {
 	bool		used, is_client;
 	int		id;		/* of the client that it belongs to */
-	int		fd;		/* the daemon's, -1 when closed or not yet */
+	int		fd;		/* the daemon's, -1 if it has none */
 	struct lane	in, out;
 	bool		connecting, established, refused_now;
 	int64_t		connect_at;	/* when the outcome comes, us */
@@ -104,13 +104,13 @@ struct conn {
 	bool		daemon_closed;	/* by close */
 	bool		daemon_reset;	/* ... in a way that sends a reset */
 	bool		actor_reset;	/* the actor sent a reset */
-	bool		hasty_reset;	/* by the daemon, over undelivered bytes */
+	bool		hasty_reset;	/* by the daemon, over bytes */
 	bool		faulted;	/* an injected fault hit it */
 	int64_t		clogged_until;
 	struct sim_addr	local, peer;	/* as the daemon sees them */
 	enum origin_kind kind;
 	int64_t		wake, opened;
-	int64_t		lull;		/* the actor had nothing to do so long */
+	int64_t		lull;		/* how long the actor rested */
 	int64_t		moved;		/* the daemon moved a byte */
 	int64_t		last_progress;	/* or a kernel delivered one */
 	uint64_t	quota;		/* bytes that the actor will send */
@@ -141,7 +141,7 @@ struct client {
 	unsigned	reply_len, head_end, status, body_len;
 	uint64_t	down_sent;	/* tunnel bytes taken by its socket */
 	uint64_t	up_sent;	/* and by the target's */
-	int		origin;		/* the connection that carries it, or -1 */
+	int		origin;		/* that carries it, or -1 */
 	int64_t		accepted_at, replied_at;
 	unsigned	log_lines;
 	char		end[32];	/* word of its access line */
@@ -153,7 +153,7 @@ struct settings {
 	unsigned	rules;		/* template */
 	unsigned	nofile;		/* after start; 0: plenty */
 	unsigned	clients;
-	bool		restless;	/* poll hardly ever has nothing to say */
+	bool		restless;	/* poll always has a word to say */
 	unsigned	call_us;	/* what a call costs */
 	int64_t		calm_at;	/* us */
 	int64_t		term_at, second_term_at;	/* at the latest */
