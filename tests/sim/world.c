@@ -311,7 +311,9 @@ pass_lane(struct lane *l)
 	uint64_t room;
 
 	if (in_calm() && l->room_receiver < CALM_ROOM)
-		l->room_receiver = l->room_sender = CALM_ROOM;
+		l->room_receiver = CALM_ROOM;
+	if (in_calm() && l->room_sender < CALM_ROOM)
+		l->room_sender = CALM_ROOM;
 	room = l->room_receiver - (l->arrived - l->taken);
 	if (l->lost)
 		return;
