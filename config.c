@@ -308,26 +308,38 @@ take_port(struct word *w, uint16_t *port)
 	return true;
 }
 
+/* ADDRESS:PORT or [IPv6]:PORT */
 static bool
-parse_listen(struct line *l)
+parse_endpoint(struct word w, struct addr *a)
 {
-	struct word w = l->word[1];
-	struct addr a;
-	uint16_t port = 0;
-	bool bracketed, ok = take_port(&w, &port);
+	uint16_t port;
+	bool bracketed;
 
-	if (ok && word_is(w, "*"))
-		return add_both(l, "0.0.0.0", "::", port);
+	if (!take_port(&w, &port))
+		return false;
 	bracketed = w.n > 2 && w.p[0] == '[' && w.p[w.n - 1] == ']';
 	if (bracketed) {
 		w.p++;
 		w.n -= 2;
 	}
-	if (!ok || !policy_parse_addr(w.p, w.n, &a) ||
-	    bracketed != (a.family == 6))
+	if (!policy_parse_addr(w.p, w.n, a) || bracketed != (a->family == 6))
+		return false;
+	a->port = port;
+	return true;
+}
+
+static bool
+parse_listen(struct line *l)
+{
+	struct word w = l->word[1];
+	struct addr a;
+	uint16_t port;
+
+	if (take_port(&w, &port) && word_is(w, "*"))
+		return add_both(l, "0.0.0.0", "::", port);
+	if (!parse_endpoint(l->word[1], &a))
 		return fail_word(l, "listen", l->word[1],
 		    "ADDRESS:PORT, [IPv6]:PORT or *:PORT");
-	a.port = port;
 	return add_listen(l, &a, false);
 }
 
@@ -435,6 +447,31 @@ parse_hosts(struct line *l)
 {
 	l->cfg->hosts = keep_word(l, l->word[1]);
 	return l->cfg->hosts != NULL;
+}
+
+static bool
+parse_resolv(struct line *l)
+{
+	l->cfg->resolv = keep_word(l, l->word[1]);
+	return l->cfg->resolv != NULL;
+}
+
+static bool
+parse_nameserver(struct line *l)
+{
+	struct config *cfg = l->cfg;
+	struct word w = l->word[1];
+	struct server s;
+
+	memset(&s, 0, sizeof s);
+	if (!names_parse_server(w.p, w.n, &s) &&
+	    (!parse_endpoint(w, &s.addr) || s.addr.port == 0))
+		return fail_word(l, "nameserver", w,
+		    "ADDRESS, ADDRESS:PORT or [IPv6]:PORT");
+	if (cfg->servers == SERVERS_MAX)
+		return fail(l, "nameserver: more than %d", SERVERS_MAX);
+	cfg->server[cfg->servers++] = s;
+	return true;
 }
 
 static bool
@@ -697,9 +734,9 @@ static const struct directive directives[] = {
 	{ "timeout", 2, false, parse_timeout },
 	{ "park", 1, false, NULL },
 	{ "express", 1, false, NULL },
-	{ "nameserver", 1, true, NULL },
+	{ "nameserver", 1, true, parse_nameserver },
 	{ "hosts", 1, false, parse_hosts },
-	{ "resolv", 1, false, NULL },
+	{ "resolv", 1, false, parse_resolv },
 	{ "logins", 1, false, NULL },
 	{ "realm", 1, false, NULL },
 	{ "log", 1, false, parse_log },
@@ -734,8 +771,8 @@ take_directive(struct line *l, const struct directive *d)
 		    d->parse == parse_timeout ? " " : "",
 		    d->parse == parse_timeout ?
 		    timeout_names[timeout_index(l)] : "");
-	if (overridden)
-		cfg->listens = 0;	/* the option's do not fill the table */
+	if (overridden)		/* the option's do not fill the table */
+		cfg->listens = cfg->servers = 0;
 	if (!d->parse(l))
 		return false;
 	if (overridden)
@@ -793,6 +830,7 @@ config_init(struct config *cfg, char *arena, size_t size)
 	cfg->timeout[TIMEOUT_HALF] = 30 * 1000;
 	cfg->timeout[TIMEOUT_DRAIN] = 4 * 1000;
 	cfg->hosts = "/etc/hosts";
+	cfg->resolv = "/etc/resolv.conf";
 	cfg->log_level = LEVEL_INFO;
 	cfg->arena = arena;
 	cfg->arena_size = size & ~(sizeof(void *) - 1);

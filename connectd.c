@@ -231,6 +231,13 @@ hosts_room(const struct config *cfg)
 	    2 * (size_t)size : HOSTS_ROOM_MIN;
 }
 
+static unsigned
+waits_needed(const struct config *cfg)
+{
+	return tunnel_waits(cfg->tunnels) + resolver_waits() + LISTENERS_MAX +
+	    1;
+}
+
 /* May be more than a size_t holds. */
 static uint64_t
 rings_size(const struct config *cfg)
@@ -244,14 +251,13 @@ memory_size(const struct config *cfg)
 	return rings_size(cfg) + relay_memory(cfg->tunnels) +
 	    tunnel_memory(cfg->tunnels) + cfg->arena_size +
 	    resolver_memory(hosts_room(cfg)) +
-	    (tunnel_waits(cfg->tunnels) + LISTENERS_MAX + 1) *
-	    (sizeof(struct pollfd) + sizeof(uint32_t));
+	    waits_needed(cfg) * (sizeof(struct pollfd) + sizeof(uint32_t));
 }
 
 static unsigned long
 descriptors_needed(const struct config *cfg)
 {
-	return 2UL * cfg->tunnels + DESCRIPTORS_SPARE;
+	return 2UL * cfg->tunnels + resolver_waits() + DESCRIPTORS_SPARE;
 }
 
 /* -n: what it would do. */
@@ -339,21 +345,17 @@ check_descriptors(const struct config *cfg)
 }
 
 static void
-read_hosts(const struct config *cfg)
+start_resolver(const struct config *cfg)
 {
 	size_t room = hosts_room(cfg);
-	long n = resolver_init(allocate(resolver_memory(room)), room,
-	    cfg->hosts);
 
-	if (n < 0)
-		sys_log(LEVEL_WARNING, "hosts file not read: %s",
-		    strerror((int)-n));
+	resolver_init(cfg, allocate(resolver_memory(room)), room, sys_now());
 }
 
 static void
 start(const struct config *cfg)
 {
-	unsigned waits = tunnel_waits(cfg->tunnels) + LISTENERS_MAX + 1;
+	unsigned waits = waits_needed(cfg);
 
 	check_descriptors(cfg);
 	sys_log_open(cfg->log_level);
@@ -363,12 +365,12 @@ start(const struct config *cfg)
 	proxy.waits.pfd = allocate(waits * sizeof *proxy.waits.pfd);
 	proxy.waits.owner = allocate(waits * sizeof *proxy.waits.owner);
 	proxy.waits.max = waits;
-	read_hosts(cfg);
+	start_resolver(cfg);
 	relay_pool(cfg->tunnels, cfg->buffer,
 	    allocate(relay_memory(cfg->tunnels)), allocate(rings_size(cfg)));
 	open_listeners(cfg);
-	tunnel_init(cfg, proxy.own, proxy.listeners,
-	    allocate(tunnel_memory(cfg->tunnels)));
+	reach_init(cfg, proxy.own, proxy.listeners);
+	tunnel_init(cfg, allocate(tunnel_memory(cfg->tunnels)));
 	proxy.started = sys_now();
 }
 
@@ -430,15 +432,19 @@ static void
 log_statistics(int64_t now)
 {
 	const struct tunnel_totals *t = tunnel_totals();
+	const struct resolver_totals *r = resolver_totals();
 
 	sys_log(LEVEL_NOTICE, "statistics accepted=%llu tunnels=%u most=%u "
 	    "established=%llu refused=%llu evicted=%llu limited=%llu up=%llu "
-	    "down=%llu lost-lines=%llu uptime-s=%lld",
+	    "down=%llu lookups=%llu cached=%llu asked=%llu dns-failed=%llu "
+	    "dns-full=%llu lost-lines=%llu uptime-s=%lld",
 	    (unsigned long long)t->accepted, t->now, t->most,
 	    (unsigned long long)t->established, (unsigned long long)t->refused,
 	    (unsigned long long)t->evicted, (unsigned long long)t->limited,
 	    (unsigned long long)t->up, (unsigned long long)t->down,
-	    (unsigned long long)sys_log_lost(),
+	    (unsigned long long)r->lookups, (unsigned long long)r->cached,
+	    (unsigned long long)r->asked, (unsigned long long)r->failed,
+	    (unsigned long long)r->full, (unsigned long long)sys_log_lost(),
 	    (long long)((now - proxy.started) / 1000));
 }
 
@@ -494,11 +500,13 @@ turn(void)
 	w->n = 0;
 	w->deadline = proxy.drain_until;
 	proxy.signals_wait = sys_want(w, proxy.signals, POLLIN, 0);
+	resolver_interest(w);
 	tunnel_interest(w);
 	listener_interest(now);
 	sys_poll(w, now);
 	now = sys_now();
 	signal_step(now);
+	resolver_step(w, now);
 	tunnel_step(w, now);
 	listener_step(now);
 }
@@ -518,6 +526,7 @@ main(int argc, char *argv[])
 	while (!finished(sys_now()))
 		turn();
 	tunnel_stop(sys_now());
+	resolver_stop();
 	log_statistics(sys_now());
 	return EXIT_SUCCESS;
 }

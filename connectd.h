@@ -34,6 +34,11 @@
 #define ADDRESSES_MAX	8	/* addresses tried for one target */
 #define RACE_MAX	2	/* of them at the same time */
 #define RACES_MAX	32	/* targets with more than one at a time */
+#define LOOKUPS_MAX	32	/* names that are asked for at the same time */
+#define LOOKUPS_QUEUE	256	/* and names that wait for their turn */
+#define LOOKUPS_KEPT	512	/* names in all: these and the cache */
+#define SERVERS_MAX	3	/* name servers */
+#define SEARCH_MAX	6	/* domains of a search list */
 #define LISTENERS_MAX	16
 #define LOG_LINE_MAX	512	/* one line is one write of at most this */
 #define ADDR_TEXT_MAX	56	/* "[" + 45 + "]:65535" + NUL, rounded up */
@@ -50,6 +55,15 @@ struct addr {
 	uint16_t	port;		/* host byte order; 0 if it has none */
 	uint8_t		ip[16];		/* network order; IPv4 in the first 4 */
 };
+
+/* Addresses in order, none twice. */
+struct addr_list {
+	uint8_t		n;
+	struct addr	addr[ADDRESSES_MAX];
+};
+
+/* The two families, in the order in which they are preferred. */
+enum family { V6, V4, FAMILIES };
 
 /* A stretch of memory to fill or to empty. */
 struct part {
@@ -97,7 +111,7 @@ void ring_in_ack(struct ring *, size_t n);
 int ring_out(const struct ring *, struct part part[2]);
 void ring_out_ack(struct ring *, size_t n);
 
-/* ---- dns: names ---------------------------------------------------------- */
+/* ---- dns: names and messages (RFC 1035) --------------------------------- */
 
 /* What a name is when it is not to be asked in the DNS (RFC 6761, 7686). */
 enum dns_special {
@@ -122,6 +136,89 @@ bool dns_name_equal(const char *a, size_t an, const char *b, size_t bn);
 bool dns_name_below(const char *p, size_t n, const char *zone, size_t zn);
 
 enum dns_special dns_name_special(const char *p, size_t n);
+
+/* Host names in order, none twice: text without a trailing dot, each with its
+ * length in front. */
+#define DNS_NAMES_ROOM	510
+struct dns_names {
+	uint16_t	used;
+	uint8_t		bytes[DNS_NAMES_ROOM];
+};
+
+/* Add a name of 1 to NAME_MAX_LEN bytes, in lower case, unless it is there.
+ * Returns false if there is no room. */
+bool dns_names_add(struct dns_names *, const char *p, size_t n);
+
+/* The name at *at (0 for the first) and its length; *at moves behind it.  NULL
+ * behind the last. */
+const char *dns_names_next(const struct dns_names *, size_t *at, size_t *n);
+
+/* Add an address unless it is there or the list is full. */
+void dns_list_add(struct addr_list *, const struct addr *);
+
+enum dns_type { DNS_A = 1, DNS_AAAA = 28 };
+
+#define DNS_LINKS_MAX	16	/* CNAMEs from a name to its address */
+#define DNS_QUERY_MAX	284	/* a whole query */
+#define DNS_EDNS_SIZE	1232	/* of an answer over UDP; RFC 9715 */
+
+struct dns_question {
+	enum dns_type	type;
+	uint16_t	id;
+	uint8_t		name_len;
+	char		name[NAME_MAX_LEN];	/* dns_name_ok, lower case, no
+						 * trailing dot */
+};
+
+/*
+ * Write the query for one question to out: RD, class IN, with `edns` one OPT
+ * record.  Returns its length.  RFC 1035 4.1, RFC 6891.
+ */
+size_t dns_encode(const struct dns_question *, bool edns,
+    unsigned char out[DNS_QUERY_MAX]);
+
+enum dns_outcome {
+	/* It is no answer to the question: wait on. */
+	DNS_MISMATCH,
+	DNS_WRONG_ID,		/* but for the id it is: somebody guesses */
+	/* The server does not help. */
+	DNS_TRUNCATED,		/* ask over TCP */
+	DNS_FORMAT,		/* FORMERR, NOTIMP or BADVERS */
+	DNS_FAILED,		/* another rcode, or not to be understood */
+	/* The answer. */
+	DNS_FOUND,		/* list has addresses */
+	DNS_NODATA,		/* the name is there, with other types */
+	DNS_NXDOMAIN,		/* it is not there */
+	DNS_PARTIAL		/* a CNAME leads to `end`: ask for that */
+};
+
+struct dns_answer {
+	struct addr_list list;		/* as sent, not canonical; ports 0 */
+	struct dns_names aliases;	/* every name that a CNAME led to */
+	uint8_t		links;		/* CNAMEs followed */
+	uint16_t	rcode;		/* with the upper bits of an OPT */
+	uint32_t	ttl;		/* seconds that it may be kept; 0: not */
+	uint8_t		end_len;	/* the last name of the chain */
+	char		end[NAME_MAX_LEN];
+};
+
+/*
+ * Read a message as the answer to q.  An answer has QR, opcode 0, and exactly
+ * our question in it (case aside).  The chain of CNAMEs begins at the question
+ * and is followed in the answer section whatever the order of the records, up
+ * to DNS_LINKS_MAX; addresses are taken from its end, other owners' are not
+ * looked at.  Of authority only the SOA is read, of the rest only an OPT.
+ * Pointers lead strictly backwards; the number of steps is at most linear in n.
+ * DNS_FAILED (rcode 2 then) is also what breaks a rule of the format, is a loop
+ * or too long a chain, or has a name in the chain that is no host name or does
+ * not fit into `aliases`.
+ *
+ * ttl is the least of all records used (RFC 8767 4: unsigned), for DNS_NODATA
+ * and DNS_NXDOMAIN that of RFC 2308 5 (0 without an SOA).  RFC 1034 3.6.2, RFC
+ * 1035 4.1.4, RFC 2181 9 and 10, RFC 5452 9.1.
+ */
+enum dns_outcome dns_decode(const unsigned char *p, size_t n,
+    const struct dns_question *q, struct dns_answer *);
 
 /* ---- policy: addresses, classes, rules ----------------------------------- */
 
@@ -237,8 +334,9 @@ struct verdict {
  * matches an address if it names the address or an IPv4 address inside it; an
  * allow rule must leave none of them over that is special or private; of the
  * client's addresses an allow rule looks at the outer one only.  RESOLVE
- * is given only while facts.address is NULL, and whenever a rule that could
- * decide needs the address: no name is ever allowed as such.
+ * is given only while facts.address is NULL, and only if some address could be
+ * allowed: no name is ever allowed as such, and none is asked for that will be
+ * denied whatever its address.
  */
 void policy_decide(const struct rule *, unsigned rules, const struct facts *,
     struct verdict *);
@@ -247,12 +345,73 @@ void policy_decide(const struct rule *, unsigned rules, const struct facts *,
  * Returns out. */
 char *policy_explain(const struct facts *, const struct verdict *, char *out);
 
+/* ---- names: the system's files about names ------------------------------- */
+
+/* The text of a hosts file and an index of its names; names.c's own. */
+struct hosts {
+	char		*text;
+	size_t		 room, length;	/* of the text, at most and now */
+	uint32_t	*chain;
+	struct host	*host;
+	uint32_t	 chains, names;
+};
+
+/* Bytes of memory for a hosts file of up to `room` bytes (< 2^31). */
+size_t names_hosts_memory(size_t room);
+
+/* An empty one, in memory of that size, aligned for any type.  The text is to
+ * be read to h->text; then names_hosts_index is called with its length. */
+void names_hosts_init(struct hosts *h, void *memory, size_t room);
+
+/* Index the first n bytes of the text, which must then be left alone.  Lines
+ * whose address does not parse are skipped.  hosts(5). */
+void names_hosts_index(struct hosts *, size_t n);
+
+/* Add the addresses of a name, canonical, in the order of the file, to the
+ * lists of their families.  Returns whether the file has the name. */
+bool names_hosts_find(const struct hosts *, const char *name, size_t n,
+    struct addr_list list[FAMILIES]);
+
+#define ZONE_MAX 16		/* of a link-local address, with its NUL */
+
+struct server {
+	struct addr	addr;		/* with a port */
+	char		zone[ZONE_MAX];	/* interface, or empty */
+};
+
+/* Read ADDRESS or, link-local, ADDRESS%INTERFACE as a server with port 53.
+ * Returns false, and leaves *s alone, if it is anything else. */
+bool names_parse_server(const char *p, size_t n, struct server *s);
+
+/* What resolv.conf(5) says. */
+struct resolv {
+	struct server	server[SERVERS_MAX];
+	unsigned	servers;
+	struct dns_names search;	/* at most SEARCH_MAX */
+	unsigned	ndots, attempts;
+	int64_t		timeout;	/* ms, of one attempt */
+	bool		rotate, use_vc, single_request, edns0, no_aaaa,
+			no_reload;
+};
+
+/* The defaults, with no server. */
+void names_resolv_init(struct resolv *);
+
+/*
+ * Read the text of a resolv.conf; any text is one.  What is unknown, too long
+ * or malformed is skipped line by line, never cut; of nameserver lines the
+ * first SERVERS_MAX count, of search and domain lines the last.  If there is no
+ * server at the end, there are two: 127.0.0.1 and ::1.
+ */
+void names_resolv_parse(struct resolv *, const char *text, size_t n);
+
 /* ---- http: syntax of HTTP/1.x for CONNECT -------------------------------- */
 
 /* The authority of a request: an address, or a name in lower case without the
  * trailing dot. */
 struct target {
 	struct addr	addr;		/* family 0 if it is a name; port set */
+	bool		absolute;	/* the name had a trailing dot */
 	uint8_t		name_len;
 	char		name[NAME_MAX_LEN];
 };
@@ -294,6 +453,7 @@ struct reply {
 	int		 status;
 	const char	*name;		/* ours, for Proxy-Status; a token */
 	const char	*error;		/* RFC 9209 2.3 error type */
+	const char	*rcode;		/* of a dns_error; else NULL */
 	const char	*text;		/* body, one line without the newline */
 	bool		 no_body;	/* answer to HEAD */
 };
@@ -313,7 +473,8 @@ size_t http_format_reply(const struct reply *, char *out);
 /* Milliseconds on a clock that never goes back. */
 int64_t sys_now(void);
 
-/* Fill p with unpredictable bytes.  0 or -errno.  For start-up: may block. */
+/* Fill p with unpredictable bytes.  0 or -errno.  May block before the system
+ * has gathered any, so once at start-up. */
 int sys_random(void *p, size_t n);
 
 /*
@@ -335,6 +496,11 @@ int sys_accept(int listener, struct addr *client);
  * writable when the outcome is known, or -errno.
  */
 int sys_connect(const struct addr *to);
+
+/* The same to a name server, by TCP, or by a datagram socket that takes only
+ * what comes from there; its port is then one that nobody can guess, as far as
+ * the system does that. */
+int sys_connect_server(const struct server *, bool tcp);
 
 /* After that: 1 connected, 0 not yet, -errno failed.  Only this decides: HUP
  * and ERR of poll do not.  -ELOOP if both ends are the same socket. */
@@ -409,6 +575,16 @@ int sys_signal(bool woken);
 long sys_read_file(const char *path, char *buf, size_t max);
 long sys_file_size(const char *path);
 
+/* What changes when somebody writes a file, or puts another in its place. */
+struct stamp {
+	int64_t		seconds, nanoseconds;	/* of the last change */
+	uint64_t	device, inode, size;
+};
+
+/* 0 or -errno; then *s is all zero.  Reads only what the system knows of the
+ * file, so it may be called in the loop. */
+int sys_file_stamp(const char *path, struct stamp *s);
+
 /* Make sure that descriptors 0 to 2 are open, so that no socket becomes one of
  * them.  Call it before anything else is opened.  0 or -errno. */
 int sys_stdio(void);
@@ -458,7 +634,9 @@ struct config {
 	unsigned	 tunnels_per_client;	/* 0: no limit */
 	size_t		 buffer;	/* size of each ring */
 	int64_t		 timeout[TIMEOUTS];
-	const char	*hosts;
+	struct server	 server[SERVERS_MAX];	/* in place of resolv's */
+	unsigned	 servers;
+	const char	*hosts, *resolv;
 	enum log_level	 log_level;
 	unsigned	 rules;
 	struct rule	*rule;
@@ -496,27 +674,139 @@ bool config_file(struct config *, const char *file, const char *text,
  * rule[0..rules) may be used. */
 void config_finish(struct config *);
 
+/* ---- query: one question to the name servers ----------------------------- */
+
+enum query_way {
+	QUERY_IDLE,		/* no socket */
+	QUERY_UDP,
+	QUERY_TCP_TURN,		/* waits for a buffer */
+	QUERY_TCP_CONNECT, QUERY_TCP_SEND, QUERY_TCP_RECEIVE
+};
+
+struct query {
+	struct dns_question question;
+	enum query_way	way;
+	int		fd, wait;	/* -1: none */
+	unsigned	first;		/* server that a round begins with */
+	unsigned	server;		/* index of the one that is asked */
+	unsigned	tried;		/* bits of those asked in this round */
+	unsigned	rounds;		/* begun */
+	bool		plain;		/* EDNS was not understood */
+	int64_t		begun, due;	/* the present attempt */
+	int		error;		/* why attempts failed so far; -errno */
+	uint16_t	rcode;		/* of -EPROTO */
+	unsigned char	*buffer;	/* lent, for TCP */
+	size_t		have, need;	/* bytes of it */
+};
+
+/* Bytes of memory for the answers that come over TCP. */
+size_t query_memory(void);
+
+/* Take memory of that size, and ask these servers, which are kept by
+ * reference.  Again with memory NULL when what *r says has changed: queries
+ * under way end their present attempt as it was. */
+void query_init(const struct resolv *r, void *memory);
+
+/*
+ * Ask for the addresses of one type of name[0..n).  Each attempt has its own
+ * socket and random id; the first goes to the first server that is not known
+ * to be dead; over TCP if the answer is truncated or somebody guesses ids; then
+ * to the next server, and so on, resolv.attempts times each.  Sends at once.
+ */
+void query_start(struct query *, enum dns_type, const char *name, size_t n,
+    int64_t now);
+
+/* The engine contract. */
+void query_interest(struct query *, struct waits *, uint32_t owner);
+
+/*
+ * Act on what poll said and on the time.  Returns -EAGAIN while it goes on;
+ * 0 with one of the last four of enum dns_outcome in *outcome, and the answer;
+ * -EPROTO if a server answered, but was of no help (q->rcode says how, 2 if it
+ * made no sense); -ETIMEDOUT if none answered; -EMFILE if there was no
+ * descriptor or randomness to ask.  It is then over.
+ */
+int query_step(struct query *, const struct waits *, int64_t now,
+    enum dns_outcome *outcome, struct dns_answer *a);
+
+/* Close what is open.  At any time after query_start, and twice if you like. */
+void query_cancel(struct query *);
+
 /* ---- resolver: names to addresses ---------------------------------------- */
 
-/* Bytes of memory to give resolver_init for a hosts file of up to `room`. */
+/* Of two families that fail differently, the later one of these is told. */
+enum name_failure {
+	NAME_PENDING,
+	NAME_FOUND,
+	NAME_UNKNOWN,		/* there is no such name */
+	NAME_NODATA,		/* the name has no address */
+	NAME_TIMEOUT,		/* the servers do not answer */
+	NAME_FAILED,		/* they do not help; see rcode */
+	NAME_NO_DESCRIPTOR	/* out of descriptors here */
+};
+
+/* What is known of a name so far. */
+struct answer {
+	struct addr_list list[FAMILIES];	/* canonical, ports 0 */
+	bool		ready[FAMILIES];	/* it may be dialled now */
+	bool		done;		/* nothing more will come */
+	enum name_failure failure;	/* when it is done */
+	uint16_t	rcode;		/* NAME_FAILED: of the last server */
+	struct dns_names aliases;	/* other names that it went through */
+};
+
+/* One name; shared by all who ask for it. */
+struct lookup;
+
+struct resolver_totals {
+	uint64_t	lookups;	/* of names; of these: */
+	uint64_t	cached;		/*  known, or asked for already */
+	uint64_t	asked;		/*  put to the name servers */
+	uint64_t	failed;		/*  without help from them */
+	uint64_t	full;		/*  refused: the queue was full */
+};
+
+/* Bytes of memory to give resolver_init for a hosts file of up to `room`, and
+ * the largest number of entries that it may want in struct waits. */
 size_t resolver_memory(size_t room);
+unsigned resolver_waits(void);
 
 /*
- * Take `memory`, of resolver_memory(room) bytes and aligned for any type, and
- * read the hosts file into it.  Returns the number of names that it holds, or
- * -errno if the file cannot be read or is larger than `room` (then there are
- * none).  Lines whose address does not parse are skipped.  hosts(5).
+ * Begin, in `memory`, resolver_memory(room) bytes that are all zero and aligned
+ * for any type.  Reads the hosts file and resolv.conf (cfg->servers stand in
+ * its place), and logs what cannot be read.  cfg is kept by reference.
  */
-long resolver_init(void *memory, size_t room, const char *hosts);
+void resolver_init(const struct config *cfg, void *memory, size_t room,
+    int64_t now);
 
 /*
- * The addresses of a name, each once, at most max, in the order of the file,
- * without ports.  Names of localhost are
- * loopback addresses if the hosts file does not say otherwise; invalid and
- * onion do not exist (RFC 6761 6.3, 6.4; RFC 7686).  Returns how many; 0 if
- * there is no such name.
+ * Ask for a name (target->addr.family 0).  The hosts file is first; names of
+ * localhost are loopback addresses, invalid and onion do not exist (RFC 6761
+ * 6.3, 6.4; RFC 7686).  A name without a dot that is not absolute goes through
+ * the search list.  Both files are read again if they have changed, which is
+ * looked at once a second; one that cannot be read changes nothing.
+ *
+ * Returns a lookup, which is to be released, or NULL if too many names are
+ * waiting.  Look at its answer at once, and in every turn until it is done.
  */
-int resolver_lookup(const char *name, size_t n, struct addr *, int max);
+struct lookup *resolver_start(const struct target *, int64_t now);
+
+/* Valid until the lookup is released, or, if it was done when it was started,
+ * until the next resolver_start. */
+const struct answer *resolver_answer(const struct lookup *);
+
+/* Not interested any more.  A lookup that nobody is interested in ends soon. */
+void resolver_release(struct lookup *, int64_t now);
+
+/* The engine contract: see struct waits. */
+void resolver_interest(struct waits *);
+void resolver_step(const struct waits *, int64_t now);
+
+/* Close all sockets. */
+void resolver_stop(void);
+
+/* Counted since resolver_init. */
+const struct resolver_totals *resolver_totals(void);
 
 /* ---- dial: one connected socket out of several addresses ----------------- */
 
@@ -536,7 +826,7 @@ struct attempt {
 	int		fd;		/* -1: none */
 	int		wait;		/* entry in the turn's waits, -1 none */
 	int64_t		since;
-	struct addr	to;
+	unsigned	to;		/* place in the list */
 };
 
 struct dial {
@@ -547,12 +837,15 @@ struct dial {
 	struct attempt	attempt[RACE_MAX];
 };
 
+/* Begin a race (RFC 8305) that has no addresses yet. */
+void dial_start(struct dial *, int64_t now);
+
 /*
- * Begin the race (RFC 8305) to `count` addresses (1 to ADDRESSES_MAX, with
- * ports), which are all judged already: the first family first, then in turns.
- * Opens nothing yet: dial_step does.
+ * Add addresses of one family, with ports, all of them judged already.  The
+ * families take turns, beginning with the first one's; of all addresses at most
+ * ADDRESSES_MAX are tried.  Opens nothing: dial_step does.
  */
-void dial_start(struct dial *, const struct addr *, int count, int64_t now);
+void dial_add(struct dial *, const struct addr *, int count);
 
 /* Add the attempts under way to the waits; lower the deadline. */
 void dial_interest(struct dial *, struct waits *, uint32_t owner);
@@ -560,14 +853,78 @@ void dial_interest(struct dial *, struct waits *, uint32_t owner);
 /*
  * Act on what poll said and on the time.  Returns the connected descriptor,
  * which is then the caller's, with its address in *to, and closes the others;
- * -EAGAIN while the race is on; -ECONNREFUSED when it is lost, the cause in
- * d->failure.  There is no deadline over all: the caller has one.
+ * -EAGAIN while the race is on; -ECONNREFUSED when there is nothing left to
+ * try, the cause in d->failure: lost, unless more addresses are added.  There
+ * is no deadline over all: the caller has one.
  */
 int dial_step(struct dial *, const struct waits *, int64_t now,
     struct addr *to);
 
+/* Is nothing under way and nothing left to try? */
+bool dial_is_over(const struct dial *);
+
 /* Close what is open.  At any time after dial_start, and twice if you like. */
 void dial_cancel(struct dial *);
+
+/* ---- reach: a connection to the target ----------------------------------- */
+
+/* On the way to one target. */
+struct reach {
+	const struct target *target;
+	const struct addr *client;
+	struct lookup	*lookup;	/* NULL: none, or done with */
+	int64_t		asked;		/* for the name */
+	int64_t		dns_ms;		/* it took; -1: nothing was asked */
+	struct addr	address;	/* connected to; family 0: none yet */
+	struct addr	denied;		/* the first one that is */
+	bool		taken[FAMILIES];
+	bool		loops;		/* an address is our own listener */
+	bool		full;		/* no lookup was to be had */
+	uint8_t		failure;	/* enum name_failure, when it is done */
+	uint16_t	rcode;
+	struct dial	dial;
+};
+
+/* Why a target is not reached, for the reply and the log. */
+struct refusal {
+	int		 status;
+	const char	*error;		/* RFC 9209 2.3 error type */
+	const char	*rcode;		/* of a dns_error; else NULL */
+	const struct rule *rule;	/* that decided; else NULL */
+	char		 text[REASON_MAX];
+};
+
+/* Rules of *cfg decide; own[0..owns) are our listeners, never a target.  Both
+ * are kept by reference. */
+void reach_init(const struct config *cfg, const struct addr *own,
+    unsigned owns);
+
+/*
+ * Begin for this client and target, which are kept by reference.  What is
+ * dialled is exactly what was judged: each address that a name turns out to
+ * have is judged by itself, and the denied ones are skipped.  No name is asked
+ * for that cannot be allowed.  Results come from reach_step, which is to be
+ * called at once.
+ */
+void reach_start(struct reach *, const struct addr *client,
+    const struct target *, int64_t now);
+
+/* The engine contract. */
+void reach_interest(struct reach *, struct waits *, uint32_t owner);
+
+/*
+ * Returns the connected descriptor, which is then the caller's, to r->address;
+ * -EAGAIN while it is on its way; -ECONNREFUSED if it is not to be reached.
+ * There is no deadline over all: the caller has one.
+ */
+int reach_step(struct reach *, const struct waits *, int64_t now);
+
+/* Say why it was not reached, or was not up to now. */
+void reach_refusal(const struct reach *, struct refusal *);
+
+/* Let go of everything.  At any time after reach_start, and twice if you like.
+ */
+void reach_cancel(struct reach *, int64_t now);
 
 /* ---- relay: two flows between two sockets -------------------------------- */
 
@@ -690,12 +1047,10 @@ unsigned tunnel_waits(unsigned tunnels);
 
 /*
  * Begin with an empty table in `memory`, tunnel_memory bytes that are all zero.
- * own[0..owns) are our listeners, never a target.  All of it is kept by
- * reference and must live as long as the table.  Needs resolver_init and
- * relay_pool.
+ * Both are kept by reference and must live as long as the table.  Needs
+ * resolver_init, reach_init and relay_pool.
  */
-void tunnel_init(const struct config *, const struct addr *own, unsigned owns,
-    void *memory);
+void tunnel_init(const struct config *, void *memory);
 
 /* May a connection be accepted now?  If not, lowers *w's deadline to when one
  * could be. */

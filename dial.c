@@ -4,11 +4,11 @@
  *
  * IMPLEMENTATION NOTES
  *
- * The list is put in order once: the family that came first, then in turns.
- * An attempt begins when the last one failed or has had 250 ms; two run at a
- * time.  If both are silent and addresses wait, the older one has to go after
- * it sent three SYNs (at 0, 1 and 3 s), so that a row of dead addresses cannot
- * use up the whole time.
+ * The list is put in order whenever addresses come: the family that came first,
+ * then in turns, behind those that were tried already.  An attempt begins when
+ * the last one failed or has had 250 ms; two run at a time.  If both are silent
+ * and addresses wait, the older one has to go after it sent three SYNs (at 0, 1
+ * and 3 s), so that a row of dead addresses cannot use up the whole time.
  *
  * A second socket is a luxury: all races together have RACES_MAX of them, out
  * of the descriptors that are spare beside two a tunnel.  Without one an
@@ -57,26 +57,58 @@ detach(struct dial *d, struct attempt *a)
 }
 
 void
-dial_start(struct dial *d, const struct addr *addrs, int count, int64_t now)
+dial_start(struct dial *d, int64_t now)
 {
-	int i, n = 0, next[2] = { 0, 0 }, turn = 0;
+	int i;
 
-	assert(count > 0 && count <= ADDRESSES_MAX);
 	memset(d, 0, sizeof *d);
 	for (i = 0; i < RACE_MAX; i++)
 		d->attempt[i].fd = d->attempt[i].wait = -1;
-	while (n < count) {
-		/* the next address of this turn's family, if there is one */
-		for (i = next[turn]; i < count; i++)
-			if ((addrs[i].family == addrs[0].family) == (turn == 0))
-				break;
-		if (i < count)
-			d->list[n++] = addrs[i];
-		next[turn] = i + 1;
-		turn = !turn;
-	}
-	d->count = (uint8_t)count;
 	d->not_before = now;
+}
+
+/* Take the first of list[0..*n) that is of this family, or any. */
+static struct addr
+take_first(struct addr *list, int *n, uint8_t family)
+{
+	struct addr a;
+	int i = 0;
+
+	while (i < *n && list[i].family != family)
+		i++;
+	if (i == *n)
+		i = 0;
+	a = list[i];
+	memmove(list + i, list + i + 1, (size_t)(--*n - i) * sizeof *list);
+	return a;
+}
+
+/* The next one should be of the family that the last one was not of. */
+static uint8_t
+other_family(const struct dial *d, const struct addr *first)
+{
+	if (d->count == 0)
+		return first->family;
+	return d->list[d->count - 1].family == 4 ? 6 : 4;
+}
+
+void
+dial_add(struct dial *d, const struct addr *addrs, int count)
+{
+	struct addr wait[2 * ADDRESSES_MAX];
+	int n = d->count - d->next;
+
+	assert(count <= ADDRESSES_MAX);
+	/* Those that were not tried yet are put in order anew. */
+	memcpy(wait, d->list + d->next, (size_t)n * sizeof *wait);
+	memcpy(wait + n, addrs, (size_t)count * sizeof *wait);
+	n += count;
+	d->count = d->next;
+	while (n > 0 && d->count < ADDRESSES_MAX) {
+		d->list[d->count] = take_first(wait, &n,
+		    other_family(d, &wait[0]));
+		d->count++;
+	}
 }
 
 static bool
@@ -206,7 +238,7 @@ begin(struct dial *d, int64_t now)
 		a = free_attempt(d);
 		attach(d, a, fd);
 		a->since = now;
-		a->to = d->list[d->next - 1];
+		a->to = d->next - 1u;
 		d->not_before = now + ATTEMPT_DELAY_MS;
 	}
 }
@@ -238,13 +270,19 @@ dial_step(struct dial *d, const struct waits *w, int64_t now, struct addr *to)
 	int fd;
 
 	if (a != NULL) {
-		*to = a->to;
+		*to = d->list[a->to];
 		fd = detach(d, a);
 		dial_cancel(d);
 		return fd;
 	}
 	begin(d, now);
-	return under_way(d) > 0 || more(d) ? -EAGAIN : -ECONNREFUSED;
+	return dial_is_over(d) ? -ECONNREFUSED : -EAGAIN;
+}
+
+bool
+dial_is_over(const struct dial *d)
+{
+	return under_way(d) == 0 && !more(d);
 }
 
 void

@@ -237,8 +237,8 @@ parse_host(struct text t, struct target *target)
 		return NULL;
 	if (!dns_name_ok(t.p, t.n))
 		return "the host is neither a name nor an address";
-	if (t.p[t.n - 1] == '.')
-		t.n--;
+	target->absolute = t.p[t.n - 1] == '.';
+	t.n -= target->absolute;
 	for (i = 0; i < t.n; i++)
 		target->name[i] = lower(t.p[i]);
 	target->name_len = (uint8_t)t.n;
@@ -615,6 +615,11 @@ http_format_reply(const struct reply *r, char *out)
 	put(&w, r->name);
 	put(&w, "; error=");
 	put(&w, r->error);
+	if (r->rcode != NULL) {
+		put(&w, "; rcode=\"");
+		put(&w, r->rcode);
+		put(&w, "\"");
+	}
 	put(&w, "\r\n\r\n");
 	if (!r->no_body) {
 		put(&w, r->text);

@@ -597,37 +597,51 @@ why_not(const struct verdict *v, bool client, bool port)
 	return v->classes & CLASS_SPECIAL ? DENIED_SPECIAL : DENIED_TARGET;
 }
 
+/* The first of rule[0..rules) that matches by client and port and, for all that
+ * is known, by target.  Notes on the way what an allow rule would have let. */
+static const struct rule *
+first_match(const struct rule *rule, unsigned rules, const struct facts *q,
+    bool *client, bool *port, enum match *match)
+{
+	const struct rule *r;
+
+	for (r = rule; r < rule + rules; r++) {
+		if (!match_from(r, q))
+			continue;
+		*client = *client || r->allow;
+		if (!match_port(r, q))
+			continue;
+		*port = *port || r->allow;
+		*match = match_to(r, q);
+		/* A deny rule that may match leaves it to the later ones
+		 * whether there is anything to ask for. */
+		if (*match == MATCHES || (*match == MAY_MATCH && r->allow))
+			return r;
+	}
+	return NULL;
+}
+
 void
 policy_decide(const struct rule *rule, unsigned rules, const struct facts *q,
     struct verdict *v)
 {
-	const struct rule *r;
-	enum match match;
 	bool client = false, port = false;
+	enum match match = MATCHES_NOT;
+	const struct rule *r = first_match(rule, rules, q, &client, &port,
+	    &match);
 
 	memset(v, 0, sizeof *v);
 	v->classes = q->address != NULL ? policy_class(q->address) : 0;
-	for (r = rule; r < rule + rules; r++) {
-		if (!match_from(r, q))
-			continue;
-		client = client || r->allow;
-		if (!match_port(r, q))
-			continue;
-		port = port || r->allow;
-		match = match_to(r, q);
-		if (match == MATCHES_NOT)
-			continue;
-		v->rule = r;
-		v->denial = DENIED_BY_RULE;
-		v->by_address = q->address != NULL && r->tos > 0 &&
-		    !matches_by_name(r, q);
-		v->action = match == MAY_MATCH ? RESOLVE :
-		    r->allow ? ALLOW : DENY;
+	v->rule = r;
+	if (r == NULL) {
+		v->denial = why_not(v, client, port);
+		v->by_address = q->address != NULL && client && port;
 		return;
 	}
-	v->action = DENY;
-	v->denial = why_not(v, client, port);
-	v->by_address = q->address != NULL && client && port;
+	v->denial = DENIED_BY_RULE;
+	v->by_address = q->address != NULL && r->tos > 0 &&
+	    !matches_by_name(r, q);
+	v->action = match == MAY_MATCH ? RESOLVE : r->allow ? ALLOW : DENY;
 }
 
 /* ---- words for people ---------------------------------------------------- */

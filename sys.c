@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -54,17 +55,24 @@
 #define UNSENT FIONWRITE
 #endif
 
+#if defined(__APPLE__)
+#define MODIFIED(st) ((st).st_mtimespec)
+#else
+#define MODIFIED(st) ((st).st_mtim)
+#endif
+
 #define POLL_MS_MAX	60000
 #define POLL_PAUSE_MS	10	/* after a poll that failed for memory */
 
 static struct {
+	int		random;		/* -1 until it is needed */
 	int		log;		/* our own description, or 2 */
 	bool		log_may_block;	/* it is 2: ask poll before a write */
 	enum log_level	log_level;
 	uint64_t	log_lost, log_lost_told;
 	int		signal_read, signal_write;
 	volatile sig_atomic_t pending[4];	/* by place in `caught` */
-} sys = { 2, true, LEVEL_INFO, 0, 0, -1, -1, { 0 } };
+} sys = { -1, 2, true, LEVEL_INFO, 0, 0, -1, -1, { 0 } };
 
 /* ---- clock, randomness, limits ------------------------------------------- */
 
@@ -77,13 +85,21 @@ sys_now(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* It stays open: later there may be no descriptor, or no /dev. */
 int
 sys_random(void *p, size_t n)
 {
-	/* It never ends, so "larger than n bytes" is the good case. */
-	long got = sys_read_file("/dev/urandom", p, n);
+	ssize_t got;
 
-	return got == -EFBIG ? 0 : got < 0 ? (int)got : -EIO;
+	if (sys.random == -1)
+		sys.random = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+	if (sys.random == -1)
+		return -errno;
+	/* So few bytes are read whole, and no signal interrupts that. */
+	got = read(sys.random, p, n);
+	if (got == -1)
+		return -errno;
+	return (size_t)got == n ? 0 : -EIO;
 }
 
 unsigned long
@@ -253,16 +269,19 @@ sys_accept(int listener, struct addr *client)
 	return fd;
 }
 
-int
-sys_connect(const struct addr *to)
+static int
+begin_connection(int type, const struct addr *to, const char *zone)
 {
 	union sockaddr_any s;
 	socklen_t len = to_sockaddr(to, &s);
-	int error, fd = new_socket(to, SOCK_STREAM);
+	int error, fd = new_socket(to, type);
 
 	if (fd < 0)
 		return fd;
-	set_up(fd);
+	if (zone[0] != '\0')
+		s.in6.sin6_scope_id = if_nametoindex(zone);
+	if (type == SOCK_STREAM)
+		set_up(fd);
 	/* Interrupted, connect goes on by itself (POSIX). */
 	if (connect(fd, &s.sa, len) == 0 || errno == EINPROGRESS ||
 	    errno == EINTR)
@@ -270,6 +289,19 @@ sys_connect(const struct addr *to)
 	error = errno;
 	sys_close(&fd);
 	return -error;
+}
+
+int
+sys_connect(const struct addr *to)
+{
+	return begin_connection(SOCK_STREAM, to, "");
+}
+
+int
+sys_connect_server(const struct server *s, bool tcp)
+{
+	return begin_connection(tcp ? SOCK_STREAM : SOCK_DGRAM, &s->addr,
+	    s->zone);
 }
 
 int
@@ -568,6 +600,22 @@ sys_file_size(const char *path)
 	if (st.st_size < 0 || st.st_size > LONG_MAX)
 		return -EFBIG;
 	return (long)st.st_size;
+}
+
+int
+sys_file_stamp(const char *path, struct stamp *s)
+{
+	struct stat st;
+
+	memset(s, 0, sizeof *s);
+	if (stat(path, &st) == -1)
+		return -errno;
+	s->seconds = (int64_t)MODIFIED(st).tv_sec;
+	s->nanoseconds = (int64_t)MODIFIED(st).tv_nsec;
+	s->device = (uint64_t)st.st_dev;
+	s->inode = (uint64_t)st.st_ino;
+	s->size = (uint64_t)st.st_size;
+	return 0;
 }
 
 int

@@ -7,8 +7,7 @@
  *  state      open             up ring       down ring   ends by
  *  T_FREE     -                -             -           -
  *  T_REQUEST  client           head so far   -           request, from accept
- *  T_RESOLVE  client           early data    -           connect
- *  T_DIAL     client, attempts early data    -           connect, not renewed
+ *  T_CONNECT  client, attempts early data    -           connect, not renewed
  *  T_RELAY    client, target   to target     to client   idle, since last byte
  *  T_HALF     client, target   one flow shut             half, since last byte
  *  T_CUT      client, target   one flow left to flush    half, since last byte
@@ -37,8 +36,7 @@
 #define TARGET_TEXT_MAX	(NAME_MAX_LEN + 8)
 
 enum tunnel_state {
-	T_FREE, T_REQUEST, T_RESOLVE, T_DIAL, T_RELAY, T_HALF, T_CUT, T_REFUSE,
-	STATES
+	T_FREE, T_REQUEST, T_CONNECT, T_RELAY, T_HALF, T_CUT, T_REFUSE, STATES
 };
 
 enum queue {
@@ -56,10 +54,10 @@ struct tunnel {
 	int64_t		 reply_begun;	/* T_REFUSE */
 	uint64_t	 dropped;	/* T_REFUSE: bytes behind the request */
 	struct addr	 peer;		/* the client's address */
-	struct addr	 address;	/* dialled; family 0: none */
 	struct request	 request;
-	struct dial	 dial;		/* in T_DIAL */
+	struct reach	 reach;		/* from T_CONNECT on */
 	const struct rule *rule;	/* that refused it */
+	const char	*rcode;		/* of a dns_error; NULL: none */
 	const char	*end;		/* word for the access line */
 	int		 status;	/* replied; 0: nothing */
 };
@@ -70,8 +68,6 @@ struct list {
 
 static struct {
 	const struct config *cfg;
-	const struct addr *own;		/* our listeners */
-	unsigned	 owns;
 	struct tunnel	*slot;
 	uint32_t	 used_slots;	/* that were in use before */
 	struct tunnel	**chain;	/* by hash of the client */
@@ -86,8 +82,7 @@ static struct {
 static const enum queue queue_of[STATES] = {
 	[T_FREE] = Q_FREE,
 	[T_REQUEST] = Q_REQUEST,
-	[T_RESOLVE] = Q_CONNECT,
-	[T_DIAL] = Q_CONNECT,
+	[T_CONNECT] = Q_CONNECT,
 	[T_RELAY] = Q_RELAY,
 	[T_HALF] = Q_HALF,
 	[T_CUT] = Q_CUT,
@@ -98,10 +93,8 @@ static const enum queue queue_of[STATES] = {
 
 static const unsigned legal[STATES] = {
 	[T_FREE] = BIT(T_REQUEST),
-	[T_REQUEST] = BIT(T_RESOLVE) | BIT(T_DIAL) | BIT(T_REFUSE) |
-	    BIT(T_FREE),
-	[T_RESOLVE] = BIT(T_DIAL) | BIT(T_REFUSE) | BIT(T_FREE),
-	[T_DIAL] = BIT(T_RELAY) | BIT(T_REFUSE) | BIT(T_FREE),
+	[T_REQUEST] = BIT(T_CONNECT) | BIT(T_REFUSE) | BIT(T_FREE),
+	[T_CONNECT] = BIT(T_RELAY) | BIT(T_REFUSE) | BIT(T_FREE),
 	[T_RELAY] = BIT(T_HALF) | BIT(T_CUT) | BIT(T_FREE),
 	[T_HALF] = BIT(T_CUT) | BIT(T_FREE),
 	[T_CUT] = BIT(T_FREE),
@@ -261,29 +254,38 @@ down_bytes(const struct tunnel *t)
 	return t->relay.down.sent - HTTP_ESTABLISHED_LEN;
 }
 
-/* The longest of all, with two IPv6 addresses, has 509 bytes of LOG_LINE_MAX;
- * one that names a rule has no address and no bytes. */
+/* ms, or "-" */
+static const char *
+ms_text(int64_t ms, char out[24])
+{
+	(void)snprintf(out, 24, "%lld", (long long)ms);
+	return ms < 0 ? "-" : out;
+}
+
+/* The longest of all, with two IPv6 addresses, fits into LOG_LINE_MAX; one that
+ * names a rule or an rcode has no address and no bytes. */
 static void
 log_access(const struct tunnel *t, int64_t now)
 {
+	const struct addr *to = &t->reach.address;
 	char client[ADDR_TEXT_MAX], address[ADDR_TEXT_MAX] = "-";
-	char target[TARGET_TEXT_MAX], setup[24] = "-", rule[88] = "";
+	char target[TARGET_TEXT_MAX], setup[24], dns[24], more[88] = "";
 
-	if (t->address.family != 0)
-		policy_format_addr(&t->address, true, address);
-	if (t->setup >= 0)
-		(void)snprintf(setup, sizeof setup, "%lld",
-		    (long long)t->setup);
+	if (to->family != 0)
+		policy_format_addr(to, true, address);
 	if (t->rule != NULL)
-		(void)snprintf(rule, sizeof rule, " rule=%.64s:%u",
+		(void)snprintf(more, sizeof more, " rule=%.64s:%u",
 		    t->rule->file, t->rule->line);
+	else if (t->rcode != NULL)
+		(void)snprintf(more, sizeof more, " rcode=%s", t->rcode);
 	sys_log(LEVEL_INFO, "tunnel client=%s user=- target=%s via=- "
 	    "address=%s status=%d end=%s up=%llu down=%llu ms=%lld "
-	    "setup-ms=%s%s", policy_format_addr(&t->peer, true, client),
+	    "setup-ms=%s dns-ms=%s%s",
+	    policy_format_addr(&t->peer, true, client),
 	    target_text(t, target), address, t->status, t->end,
 	    (unsigned long long)t->relay.up.sent,
 	    (unsigned long long)down_bytes(t), (long long)(now - t->begun),
-	    setup, rule);
+	    ms_text(t->setup, setup), ms_text(t->reach.dns_ms, dns), more);
 }
 
 /* Everything is over: one line, and the slot is free. */
@@ -294,8 +296,8 @@ end(struct tunnel *t, int64_t now)
 	table.totals.up += t->relay.up.sent;
 	table.totals.down += down_bytes(t);
 	table.totals.now--;
-	if (t->state == T_DIAL)
-		dial_cancel(&t->dial);
+	if (t->state == T_CONNECT)
+		reach_cancel(&t->reach, now);
 	relay_close(&t->relay);
 	forget_client(t);
 	enter(t, T_FREE, now);
@@ -344,217 +346,20 @@ refuse(struct tunnel *t, int status, const char *error, const char *text,
     int64_t now)
 {
 	char out[REPLY_MAX];
-	struct reply reply = { status, table.cfg->name, error, text,
+	struct reply reply = { status, table.cfg->name, error, t->rcode, text,
 	    t->request.is_head };
 
 	table.totals.refused++;
 	t->status = status;
 	t->end = error;
-	if (t->state == T_DIAL)
-		dial_cancel(&t->dial);
+	if (t->state == T_CONNECT)
+		reach_cancel(&t->reach, now);
 	relay_drop(&t->relay.up);
 	relay_say(&t->relay.down, out, http_format_reply(&reply, out));
 	t->reply_begun = now;
 	t->dropped = 0;
 	enter(t, T_REFUSE, now);
 	step_refuse(t, now);
-}
-
-static void
-deny(struct tunnel *t, const struct facts *q, const struct verdict *v,
-    int64_t now)
-{
-	char text[REASON_MAX];
-
-	t->rule = v->rule;
-	refuse(t, 403, v->by_address ? "destination_ip_prohibited" :
-	    "http_request_denied", policy_explain(q, v, text), now);
-}
-
-/* ---- request, names, dialling -------------------------------------------- */
-
-static bool
-is_unspecified(const struct addr *a)
-{
-	static const uint8_t zero[16];
-
-	return memcmp(a->ip, zero, sizeof zero) == 0;
-}
-
-/* Would it reach one of our own listeners?  The unspecified address reaches
- * loopback; a wildcard listener has all addresses of its family. */
-static bool
-is_own(const struct addr *a)
-{
-	unsigned i;
-
-	for (i = 0; i < table.owns; i++) {
-		if (table.own[i].port != a->port)
-			continue;
-		if (is_unspecified(a) || policy_same_host(&table.own[i], a))
-			return true;
-		if (is_unspecified(&table.own[i]) &&
-		    table.own[i].family == a->family && sys_is_local(a))
-			return true;
-	}
-	return false;
-}
-
-static void
-facts_of(const struct tunnel *t, const struct addr *address, struct facts *q)
-{
-	const struct target *target = &t->request.target;
-
-	q->client = &t->peer;
-	q->name = target->name;
-	q->name_len = target->name_len;
-	q->port = target->addr.port;
-	q->address = address;
-}
-
-/*
- * Dial those addresses that the rules allow, and no others.  If none is left
- * the first refusal is told.
- */
-static void
-dial_allowed(struct tunnel *t, struct addr *addr, int n, int64_t now)
-{
-	struct verdict v, first;
-	struct facts q, first_q;
-	int i, allowed = 0, denied = 0;
-
-	for (i = 0; i < n; i++) {
-		addr[i].port = t->request.target.addr.port;
-		facts_of(t, &addr[i], &q);
-		policy_decide(table.cfg->rule, table.cfg->rules, &q, &v);
-		if (v.action == ALLOW) {
-			if (!is_own(&addr[i]))
-				addr[allowed++] = addr[i];
-		} else if (denied++ == 0) {
-			first = v;
-			first_q = q;
-		}
-	}
-	if (allowed > 0) {
-		dial_start(&t->dial, addr, allowed, now);
-		enter(t, T_DIAL, now);
-	} else if (denied > 0)
-		deny(t, &first_q, &first, now);
-	else
-		refuse(t, 502, "proxy_loop_detected",
-		    "the target is this proxy itself", now);
-}
-
-static void
-resolve(struct tunnel *t, int64_t now)
-{
-	struct addr addr[ADDRESSES_MAX];
-	const struct target *target = &t->request.target;
-	int n;
-
-	enter(t, T_RESOLVE, now);
-	n = resolver_lookup(target->name, target->name_len, addr,
-	    ADDRESSES_MAX);
-	if (n > 0)
-		dial_allowed(t, addr, n, now);
-	else
-		refuse(t, 502, "dns_error", "the name is not in the hosts "
-		    "file, and this version asks no DNS", now);
-}
-
-static void
-decide(struct tunnel *t, int64_t now)
-{
-	struct addr addr = t->request.target.addr;
-	struct facts q;
-	struct verdict v;
-
-	if (addr.family != 0) {
-		dial_allowed(t, &addr, 1, now);
-		return;
-	}
-	facts_of(t, NULL, &q);
-	policy_decide(table.cfg->rule, table.cfg->rules, &q, &v);
-	if (v.action == RESOLVE)
-		resolve(t, now);
-	else
-		deny(t, &q, &v, now);
-}
-
-static size_t
-head_limit(const struct ring *r)
-{
-	return r->size < HEAD_MAX ? r->size : HEAD_MAX;
-}
-
-/* Nothing was taken out of the ring yet, so the head begins at its base. */
-static void
-step_request(struct tunnel *t, int64_t now)
-{
-	struct flow *up = &t->relay.up;
-	const struct ring *r = &up->ring;
-	int n = relay_receive(up, t->relay.client.fd);
-
-	if (n == -EAGAIN)
-		return;
-	if (n < 0 || (n == 0 && ring_used(r) == 0)) {
-		end(t, now);
-		return;
-	}
-	if (n == 0) {
-		refuse(t, 400, "http_request_error",
-		    "the request head is incomplete", now);
-		return;
-	}
-	n = http_parse_request((const char *)r->base, ring_used(r),
-	    head_limit(r), &t->request);
-	if (n < 0)
-		refuse(t, -n, "http_request_error", t->request.why, now);
-	if (n <= 0)
-		return;
-	relay_take(up, (size_t)n);
-	decide(t, now);
-}
-
-/* While the target is not there yet: keep what the client sends.  Its FIN is
- * no farewell, its reset is. */
-static void
-step_early(struct tunnel *t, int64_t now)
-{
-	int n = -EAGAIN;
-
-	if (relay_has_room(&t->relay.up))
-		n = relay_receive(&t->relay.up, t->relay.client.fd);
-	if (n < 0 && n != -EAGAIN)
-		end(t, now);
-}
-
-static void
-refuse_failed_dial(struct tunnel *t, int64_t now)
-{
-	static const struct {
-		int		 status;
-		const char	*error, *text;
-	} refusals[] = {
-		[DIAL_PENDING] = { 504, "connection_timeout",
-		    "the target did not answer in time" },
-		[DIAL_UNREACHABLE] = { 502, "destination_ip_unroutable",
-		    "the proxy has no route to the target" },
-		[DIAL_PROHIBITED] = { 502, "destination_ip_prohibited",
-		    "the proxy's system does not let it reach the target" },
-		[DIAL_NO_DESCRIPTOR] = { 503, "proxy_internal_error",
-		    "the proxy is out of descriptors, ports or memory" },
-		[DIAL_TIMEOUT] = { 504, "connection_timeout",
-		    "the target did not answer in time" },
-		[DIAL_REFUSED] = { 502, "connection_refused",
-		    "the target refused the connection" },
-		[DIAL_SELF] = { 502, "proxy_loop_detected",
-		    "the connection to the target met itself" }
-	};
-	unsigned i = t->dial.failure;
-
-	refuse(t, refusals[i].status, refusals[i].error, refusals[i].text,
-	    now);
 }
 
 /* ---- relay --------------------------------------------------------------- */
@@ -606,6 +411,20 @@ step_relay(struct tunnel *t, const struct waits *w, int64_t now)
 	follow(t, now);
 }
 
+/* ---- request, connecting ------------------------------------------------- */
+
+/* It was not reached, or takes too long. */
+static void
+refuse_unreached(struct tunnel *t, int64_t now)
+{
+	struct refusal why;
+
+	reach_refusal(&t->reach, &why);
+	t->rule = why.rule;
+	t->rcode = why.rcode;
+	refuse(t, why.status, why.error, why.text, now);
+}
+
 static void
 establish(struct tunnel *t, int fd, int64_t now)
 {
@@ -619,14 +438,64 @@ establish(struct tunnel *t, int fd, int64_t now)
 }
 
 static void
-step_dial(struct tunnel *t, const struct waits *w, int64_t now)
+step_connect(struct tunnel *t, const struct waits *w, int64_t now)
 {
-	int fd = dial_step(&t->dial, w, now, &t->address);
+	int fd = reach_step(&t->reach, w, now);
 
 	if (fd >= 0)
 		establish(t, fd, now);
 	else if (fd != -EAGAIN)
-		refuse_failed_dial(t, now);
+		refuse_unreached(t, now);
+}
+
+static size_t
+head_limit(const struct ring *r)
+{
+	return r->size < HEAD_MAX ? r->size : HEAD_MAX;
+}
+
+/* Nothing was taken out of the ring yet, so the head begins at its base. */
+static void
+step_request(struct tunnel *t, const struct waits *w, int64_t now)
+{
+	struct flow *up = &t->relay.up;
+	const struct ring *r = &up->ring;
+	int n = relay_receive(up, t->relay.client.fd);
+
+	if (n == -EAGAIN)
+		return;
+	if (n < 0 || (n == 0 && ring_used(r) == 0)) {
+		end(t, now);
+		return;
+	}
+	if (n == 0) {
+		refuse(t, 400, "http_request_error",
+		    "the request head is incomplete", now);
+		return;
+	}
+	n = http_parse_request((const char *)r->base, ring_used(r),
+	    head_limit(r), &t->request);
+	if (n < 0)
+		refuse(t, -n, "http_request_error", t->request.why, now);
+	if (n <= 0)
+		return;
+	relay_take(up, (size_t)n);
+	enter(t, T_CONNECT, now);
+	reach_start(&t->reach, &t->peer, &t->request.target, now);
+	step_connect(t, w, now);
+}
+
+/* While the target is not there yet: keep what the client sends.  Its FIN is
+ * no farewell, its reset is. */
+static void
+step_early(struct tunnel *t, int64_t now)
+{
+	int n = -EAGAIN;
+
+	if (relay_has_room(&t->relay.up))
+		n = relay_receive(&t->relay.up, t->relay.client.fd);
+	if (n < 0 && n != -EAGAIN)
+		end(t, now);
 }
 
 /* ---- a turn -------------------------------------------------------------- */
@@ -636,8 +505,8 @@ interest(struct tunnel *t, struct waits *w)
 {
 	uint32_t owner = (uint32_t)(t - table.slot);
 
-	if (t->state == T_DIAL)
-		dial_interest(&t->dial, w, owner);
+	if (t->state == T_CONNECT)
+		reach_interest(&t->reach, w, owner);
 	relay_interest(&t->relay, w, owner);
 }
 
@@ -663,10 +532,9 @@ wake(struct tunnel *t, const struct waits *w, int64_t now)
 {
 	switch (t->state) {
 	case T_REQUEST:
-		step_request(t, now);
+		step_request(t, w, now);
 		break;
-	case T_RESOLVE:
-	case T_DIAL:
+	case T_CONNECT:
 		if (sys_got(w, t->relay.client.wait) != 0)
 			step_early(t, now);
 		break;
@@ -696,11 +564,8 @@ expire(struct tunnel *t, int64_t now)
 			refuse(t, 408, "http_request_error",
 			    "the request head took too long", now);
 		break;
-	case T_RESOLVE:
-	case T_DIAL:
-		if (t->dial.failure < DIAL_TIMEOUT)
-			t->dial.failure = DIAL_TIMEOUT;
-		refuse_failed_dial(t, now);
+	case T_CONNECT:
+		refuse_unreached(t, now);
 		break;
 	case T_RELAY:
 	case T_HALF:
@@ -771,8 +636,7 @@ tunnel_step(const struct waits *w, int64_t now)
 	step_cuts(w, now);
 	for (t = table.queue[Q_CONNECT].head; t != NULL; t = next) {
 		next = t->next;
-		if (t->state == T_DIAL)
-			step_dial(t, w, now);
+		step_connect(t, w, now);
 	}
 	for (q = Q_REQUEST; q < QUEUES; q++)
 		expire_queue(q, now);
@@ -804,13 +668,10 @@ tunnel_waits(unsigned tunnels)
 }
 
 void
-tunnel_init(const struct config *cfg, const struct addr *own, unsigned owns,
-    void *memory)
+tunnel_init(const struct config *cfg, void *memory)
 {
 	memset(&table, 0, sizeof table);
 	table.cfg = cfg;
-	table.own = own;
-	table.owns = owns;
 	table.chains = chains_for(cfg->tunnels);
 	table.slot = memory;
 	table.chain = (struct tunnel **)(void *)(table.slot + cfg->tunnels);
@@ -875,11 +736,13 @@ prepare(struct tunnel *t, int fd, const struct addr *client, int64_t now)
 
 	relay_init(&t->relay, fd);
 	memset(&t->request, 0, sizeof t->request);
-	memset(&t->address, 0, sizeof t->address);
+	memset(&t->reach, 0, sizeof t->reach);
+	t->reach.dns_ms = -1;
 	t->peer = *client;
 	t->begun = now;
 	t->setup = -1;
 	t->rule = NULL;
+	t->rcode = NULL;
 	t->status = 0;
 	t->end = "client-gone";
 	t->neighbour = *chain;

@@ -252,6 +252,8 @@ START_TEST(without_a_word_every_value_has_its_default)
 	ck_assert_int_eq(cfg.timeout[TIMEOUT_HALF], 30 * 1000);
 	ck_assert_int_eq(cfg.timeout[TIMEOUT_DRAIN], 4 * 1000);
 	ck_assert_str_eq(cfg.hosts, "/etc/hosts");
+	ck_assert_str_eq(cfg.resolv, "/etc/resolv.conf");
+	ck_assert_uint_eq(cfg.servers, 0);
 	ck_assert_int_eq(cfg.log_level, LEVEL_INFO);
 }
 END_TEST
@@ -375,10 +377,58 @@ START_TEST(a_name_is_kept)
 }
 END_TEST
 
-START_TEST(a_hosts_file_and_the_log_can_be_named)
+START_TEST(the_files_and_the_log_can_be_named)
 {
-	read_file("hosts /tmp/a-file\nlog stderr\n");
+	read_file("hosts /tmp/a-file\nresolv /tmp/b-file\nlog stderr\n");
 	ck_assert_str_eq(cfg.hosts, "/tmp/a-file");
+	ck_assert_str_eq(cfg.resolv, "/tmp/b-file");
+}
+END_TEST
+
+/* "192.0.2.1:53 [fe80::1]:53%eth0 " */
+static const char *
+all_servers(void)
+{
+	char addr[ADDR_TEXT_MAX];
+	unsigned i;
+
+	shown[0] = '\0';
+	for (i = 0; i < cfg.servers; i++)
+		show("%s%s%s ", policy_format_addr(&cfg.server[i].addr, true,
+		    addr), cfg.server[i].zone[0] != '\0' ? "%" : "",
+		    cfg.server[i].zone);
+	return shown;
+}
+
+static const struct server_row {
+	const char	*text;
+	const char	*out;
+} servers[] = {
+	{ "nameserver 192.0.2.1", "192.0.2.1:53 " },
+	{ "nameserver 192.0.2.1:5353", "192.0.2.1:5353 " },
+	{ "nameserver 2001:db8::1", "[2001:db8::1]:53 " },
+	{ "nameserver [2001:db8::1]:5353", "[2001:db8::1]:5353 " },
+	{ "nameserver ::1:53", "[::1:53]:53 " },
+	{ "nameserver fe80::1%eth0", "[fe80::1]:53%eth0 " },
+	{ "nameserver ::1\nnameserver 192.0.2.1\nnameserver 192.0.2.2:65535",
+	    "[::1]:53 192.0.2.1:53 192.0.2.2:65535 " }
+};
+
+START_TEST(name_servers_are_kept_in_their_order)
+{
+	read_file(servers[_i].text);
+	ck_assert_str_eq(all_servers(), servers[_i].out);
+}
+END_TEST
+
+START_TEST(name_servers_of_options_replace_those_of_the_file)
+{
+	begin(config_memory(0));
+	add_option(1, "nameserver 192.0.2.1");
+	add_option(2, "nameserver 192.0.2.2");
+	add_file("nameserver ::1\nnameserver ::2\nnameserver ::3\n");
+	config_finish(&cfg);
+	ck_assert_str_eq(all_servers(), "192.0.2.1:53 192.0.2.2:53 ");
 }
 END_TEST
 
@@ -638,6 +688,7 @@ END_TEST
 #define LATER ": not in this version"
 #define ONE ": expected 1 word behind it"
 #define TWO ": expected 2 words behind it"
+#define NO_SERVER ": expected ADDRESS, ADDRESS:PORT or [IPv6]:PORT"
 
 static const struct error_row {
 	const char	*text;
@@ -655,8 +706,6 @@ static const struct error_row {
 	{ "user", "user" LATER },
 	{ "park off", "park" LATER },
 	{ "express 16", "express" LATER },
-	{ "nameserver 192.0.2.1", "nameserver" LATER },
-	{ "resolv /etc/resolv.conf", "resolv" LATER },
 	{ "logins file", "logins" LATER },
 	{ "realm x", "realm" LATER },
 
@@ -671,6 +720,19 @@ static const struct error_row {
 	{ "buffer 4 k", "buffer" ONE },
 	{ "hosts", "hosts" ONE },
 	{ "hosts a b", "hosts" ONE },
+	{ "resolv", "resolv" ONE },
+	{ "nameserver", "nameserver" ONE },
+	{ "nameserver 192.0.2.1 192.0.2.2", "nameserver" ONE },
+	{ "nameserver x", "nameserver 'x'" NO_SERVER },
+	{ "nameserver 192.0.2.1:0", "nameserver '192.0.2.1:0'" NO_SERVER },
+	{ "nameserver 192.0.2.1:", "nameserver '192.0.2.1:'" NO_SERVER },
+	{ "nameserver 192.0.2.1:65536",
+	    "nameserver '192.0.2.1:65536'" NO_SERVER },
+	{ "nameserver 127.1", "nameserver '127.1'" NO_SERVER },
+	{ "nameserver [::1]", "nameserver '[::1]'" NO_SERVER },
+	{ "nameserver [192.0.2.1]:53",
+	    "nameserver '[192.0.2.1]:53'" NO_SERVER },
+	{ "nameserver dns.example", "nameserver 'dns.example'" NO_SERVER },
 	{ "log", "log" ONE },
 	{ "log-level", "log-level" ONE },
 	{ "timeout", "timeout" TWO },
@@ -910,6 +972,7 @@ static const struct single_row {
 	{ "timeout half", "timeout half 1s", "timeout half 0" },
 	{ "timeout drain", "timeout drain 0", "timeout drain 0" },
 	{ "hosts", "hosts a", "hosts b" },
+	{ "resolv", "resolv a", "resolv b" },
 	{ "log", "log stderr", "log stderr" },
 	{ "log-level", "log-level info", "log-level debug" }
 };
@@ -1418,7 +1481,10 @@ add_value_tests(Suite *s)
 	tcase_add_loop_test(tc, a_number_gets_the_value_of_its_row, 0,
 	    COUNT(numbers));
 	tcase_add_loop_test(tc, a_name_is_kept, 0, COUNT(names));
-	tcase_add_test(tc, a_hosts_file_and_the_log_can_be_named);
+	tcase_add_test(tc, the_files_and_the_log_can_be_named);
+	tcase_add_loop_test(tc, name_servers_are_kept_in_their_order, 0,
+	    COUNT(servers));
+	tcase_add_test(tc, name_servers_of_options_replace_those_of_the_file);
 	tcase_add_loop_test(tc, listeners_are_those_of_the_row, 0,
 	    COUNT(listens));
 	tcase_add_test(tc, there_may_be_sixteen_listeners_and_no_more);

@@ -175,6 +175,14 @@ self_connected(void)
 	return connect(fd, (struct sockaddr *)&s, sizeof s) == 0 ? fd : -1;
 }
 
+/* A race to all of these. */
+static void
+race(struct dial *it, const struct addr *a, int n, int64_t now)
+{
+	dial_start(it, now);
+	dial_add(it, a, n);
+}
+
 /* ---- turns ------------------------------------------------------------- */
 
 static void
@@ -246,7 +254,7 @@ check_order(int n, unsigned families)
 		a[i].ip[3] = total[family]++;	/* its number in its family */
 		a[i].port = 443;
 	}
-	dial_start(&d, a, n, NOW);
+	race(&d, a, n, NOW);
 	ck_assert_int_eq(d.count, n);
 	for (i = 0; i < n; i++) {
 		/* even places are the first family's, while it lasts */
@@ -276,7 +284,7 @@ START_TEST(nothing_is_opened_before_the_first_step)
 	struct addr a = good(&listener);
 
 	before = descriptors();
-	dial_start(&d, &a, 1, NOW);
+	race(&d, &a, 1, NOW);
 	check_waits(0, NOW);
 	ck_assert_int_eq(descriptors(), before);
 	ck_assert_uint_eq(d.failure, DIAL_PENDING);
@@ -295,7 +303,7 @@ START_TEST(an_address_that_answers_is_connected)
 	socklen_t len = sizeof peer;
 
 	before = descriptors();
-	dial_start(&d, &a, 1, NOW);
+	race(&d, &a, 1, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	check_waits(1, WAIT_FOREVER);
 	fd = turn(NOW + 1);
@@ -322,7 +330,7 @@ START_TEST(an_ipv6_address_is_connected_if_there_is_ipv6)
 	if (listener < 0)
 		return;
 	keep(listener);
-	dial_start(&d, &bound, 1, NOW);
+	race(&d, &bound, 1, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	fd = turn(NOW);
 	ck_assert_int_ge(fd, 0);
@@ -336,7 +344,7 @@ START_TEST(an_address_that_refuses_loses_the_race)
 	struct addr a = refusing();
 	int before = descriptors();
 
-	dial_start(&d, &a, 1, NOW);
+	race(&d, &a, 1, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	ck_assert_int_eq(turn(NOW), -ECONNREFUSED);
 	ck_assert_uint_eq(d.failure, DIAL_REFUSED);
@@ -350,7 +358,7 @@ START_TEST(an_address_without_a_route_loses_the_race_at_once)
 	struct addr a = address("224.0.0.1", 443);	/* not for TCP */
 	int before = descriptors();
 
-	dial_start(&d, &a, 1, NOW);
+	race(&d, &a, 1, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -ECONNREFUSED);
 	ck_assert_uint_eq(d.failure, DIAL_UNREACHABLE);
 	ck_assert_int_eq(descriptors(), before);
@@ -363,7 +371,7 @@ START_TEST(one_silent_address_is_waited_for_without_a_deadline)
 
 	if (!silent(&a))
 		return;
-	dial_start(&d, &a, 1, NOW);
+	race(&d, &a, 1, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	check_waits(1, WAIT_FOREVER);
 	ck_assert_int_eq(quiet_turn(NOW + 1000 * 1000), -EAGAIN);
@@ -383,7 +391,7 @@ START_TEST(hangup_and_error_are_not_believed)
 
 	if (!silent(&a))
 		return;
-	dial_start(&d, &a, 1, NOW);
+	race(&d, &a, 1, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	for (i = 0; i < COUNT(events); i++) {
 		interest();
@@ -408,7 +416,7 @@ START_TEST(the_next_address_is_tried_at_once_after_a_failure)
 	a[0] = refusing();
 	a[1] = refusing();
 	a[2] = good(&listener);
-	dial_start(&d, a, 3, NOW);
+	race(&d, a, 3, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	check_waits(1, NOW + DELAY);
 	ck_assert_int_eq(turn(NOW + 1), -EAGAIN);
@@ -430,7 +438,7 @@ START_TEST(addresses_that_fail_at_once_cost_no_turn)
 
 	a[0] = a[1] = address("224.0.0.1", 443);
 	a[2] = good(&listener);
-	dial_start(&d, a, 3, NOW);
+	race(&d, a, 3, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	check_waits(1, WAIT_FOREVER);
 	ck_assert_uint_eq(d.failure, DIAL_UNREACHABLE);
@@ -450,7 +458,7 @@ START_TEST(a_second_attempt_begins_after_exactly_250_ms)
 		return;
 	a[1] = good(&listener);
 	before = descriptors();
-	dial_start(&d, a, 2, NOW);
+	race(&d, a, 2, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	check_waits(1, NOW + DELAY);
 	loser = pfd[0].fd;
@@ -479,7 +487,7 @@ START_TEST(the_first_address_may_still_win)
 	if (!silent(&a[1]))
 		return;
 	before = descriptors();
-	dial_start(&d, a, 2, NOW);
+	race(&d, a, 2, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	ck_assert_int_eq(quiet_turn(NOW + DELAY), -EAGAIN);
 	fd = turn(NOW + DELAY);
@@ -499,7 +507,7 @@ START_TEST(of_two_that_succeed_in_one_turn_one_wins)
 	a[0] = good(&listener[0]);
 	a[1] = good(&listener[1]);
 	before = descriptors();
-	dial_start(&d, a, 2, NOW);
+	race(&d, a, 2, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	ck_assert_int_eq(quiet_turn(NOW + DELAY), -EAGAIN);
 	check_waits(2, WAIT_FOREVER);
@@ -535,7 +543,7 @@ START_TEST(two_attempts_run_at_a_time_and_no_more)
 		return;
 	a[1] = a[2] = a[3] = a[0];
 	before = descriptors();
-	dial_start(&d, a, 4, NOW);
+	race(&d, a, 4, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	check_waits(1, NOW + DELAY);
 	ck_assert_int_eq(quiet_turn(NOW + DELAY), -EAGAIN);
@@ -559,7 +567,7 @@ START_TEST(the_oldest_attempt_goes_after_4_s_if_addresses_wait)
 		return;
 	a[1] = a[2] = a[3] = a[0];
 	before = descriptors();
-	dial_start(&d, a, 4, NOW);
+	race(&d, a, 4, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	check_waits(1, NOW + DELAY);
 	older = pfd[0].fd;
@@ -598,7 +606,7 @@ START_TEST(a_failure_makes_room_for_the_next_address)
 		return;
 	a[1] = refusing();
 	a[2] = good(&listener);
-	dial_start(&d, a, 3, NOW);
+	race(&d, a, 3, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	check_waits(1, NOW + DELAY);
 	first = pfd[0].fd;
@@ -622,7 +630,7 @@ START_TEST(one_step_begins_one_attempt_after_a_long_pause)
 	if (!silent(&a[0]))
 		return;
 	a[1] = a[2] = a[3] = a[0];
-	dial_start(&d, a, 4, NOW);
+	race(&d, a, 4, NOW);
 	ck_assert_int_eq(quiet_turn(NOW + 60000), -EAGAIN);
 	check_waits(1, NOW + 60000 + DELAY);
 	ck_assert_int_eq(quiet_turn(NOW + 90000), -EAGAIN);
@@ -642,7 +650,7 @@ START_TEST(cancel_closes_everything_and_may_be_repeated)
 	a[1] = a[2] = a[0];
 	before = descriptors();
 	for (i = 0; i < 3; i++) {
-		dial_start(&d, a, 3, NOW);
+		race(&d, a, 3, NOW);
 		if (i > 0)
 			ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 		if (i > 1)
@@ -663,10 +671,10 @@ START_TEST(a_race_that_is_over_can_be_run_again)
 	int listener, fd;
 
 	a = good(&listener);
-	dial_start(&d, &bad, 1, NOW);
+	race(&d, &bad, 1, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	ck_assert_int_eq(turn(NOW), -ECONNREFUSED);
-	dial_start(&d, &a, 1, NOW);
+	race(&d, &a, 1, NOW);
 	ck_assert_uint_eq(d.failure, DIAL_PENDING);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	fd = turn(NOW);
@@ -688,7 +696,7 @@ START_TEST(all_races_together_have_32_second_sockets)
 	a[1] = a[2] = a[0];
 	before = descriptors();
 	for (i = 0; i < COUNT(all); i++) {
-		dial_start(&all[i], a, 3, NOW);
+		race(&all[i], a, 3, NOW);
 		d = all[i];
 		ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 		ck_assert_int_eq(quiet_turn(NOW + DELAY), -EAGAIN);
@@ -818,7 +826,7 @@ START_TEST(of_several_failures_the_best_to_tell_is_told)
 		if (!address_of_kind(kinds[i], &a[i]))
 			return;
 	before = descriptors();
-	dial_start(&d, a, count, now);
+	race(&d, a, count, now);
 	while (rc == -EAGAIN && now < NOW + 100 * PATIENCE) {
 		interest();
 		if (loud)
@@ -843,7 +851,7 @@ START_TEST(a_socket_that_met_itself_does_not_win)
 	if (self == -1 || !silent(&a[0]))
 		return;
 	a[1] = good(&listener);
-	dial_start(&d, a, 2, NOW);
+	race(&d, a, 2, NOW);
 	ck_assert_int_eq(quiet_turn(NOW), -EAGAIN);
 	interest();
 	ck_assert_int_eq(dup2(self, pfd[0].fd), pfd[0].fd);

@@ -1994,7 +1994,7 @@ END_TEST
 START_TEST(retry_after_is_a_number_of_seconds)
 {
 	struct reply r = { 503, "connectd", "connection_limit_reached",
-	    "too many tunnels", false };
+	    NULL, "too many tunnels", false };
 	const char *value;
 	size_t n;
 	char *out = format_reply(&r, &n);
@@ -2013,7 +2013,7 @@ START_TEST(proxy_status_names_us_and_the_error)
 	    "dns_timeout", "connection_refused", "proxy_internal_error",
 	    "http_request_denied" };
 	char name[64], want[128];
-	struct reply r = { 502, name, error[_i], "text", false };
+	struct reply r = { 502, name, error[_i], NULL, "text", false };
 	size_t n;
 	char *out;
 
@@ -2022,6 +2022,19 @@ START_TEST(proxy_status_names_us_and_the_error)
 	out = format_reply(&r, &n);
 	snprintf(want, sizeof want, "%s; error=%s", name, error[_i]);
 	ck_assert_str_eq(field_of(out, "Proxy-Status", 1), want);
+	free(out);
+}
+END_TEST
+
+START_TEST(an_error_of_the_dns_has_its_rcode)
+{
+	struct reply r = { 502, "connectd", "dns_error", "NXDOMAIN", "text",
+	    false };
+	size_t n;
+	char *out = format_reply(&r, &n);
+
+	ck_assert_str_eq(field_of(out, "Proxy-Status", 1),
+	    "connectd; error=dns_error; rcode=\"NXDOMAIN\"");
 	free(out);
 }
 END_TEST
@@ -2094,6 +2107,7 @@ add_reply_tests(Suite *s)
 	    COUNT(replies));
 	tcase_add_test(tc, retry_after_is_a_number_of_seconds);
 	tcase_add_loop_test(tc, proxy_status_names_us_and_the_error, 0, 5);
+	tcase_add_test(tc, an_error_of_the_dns_has_its_rcode);
 	tcase_add_test(tc, the_success_reply_is_short_and_exact);
 	suite_add_tcase(s, tc);
 }

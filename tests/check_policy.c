@@ -1422,10 +1422,17 @@ static const struct decide_row {
 	    "10.0.0.1", "a.example", 443, NULL,		ASKS },
 	{ "deny to loopback ; allow",
 	    "10.0.0.1", "a.example", 443, NULL,		ASKS },
+	/* what can only be denied is not asked for */
 	{ "deny to any",
-	    "10.0.0.1", "a.example", 443, NULL,		ASKS },
+	    "10.0.0.1", "a.example", 443, NULL,		BECAUSE(CLIENT) },
 	{ "deny to 10.0.0.0/8",
+	    "10.0.0.1", "a.example", 443, NULL,		BECAUSE(CLIENT) },
+	{ "deny to private ; allow to b.example",
+	    "10.0.0.1", "a.example", 443, NULL,		BECAUSE(TARGET) },
+	{ "deny to private ; allow to a.example",
 	    "10.0.0.1", "a.example", 443, NULL,		ASKS },
+	{ "deny to private ; deny to .example ; allow",
+	    "10.0.0.1", "a.example", 443, NULL,		BY_RULE(2) },
 	{ "deny",
 	    "10.0.0.1", "a.example", 443, NULL,		BY_RULE(1) },
 	{ "deny from 10.0.0.0/8 ; allow",
@@ -1770,7 +1777,8 @@ plain_ask(const struct rule *r, const struct facts *q)
 	}
 	if (named)
 		return r->allow ? RESOLVE : DENY;
-	return open ? RESOLVE : ALLOW;
+	/* What a deny rule would keep out only matters if some rule lets in. */
+	return open && r->allow ? RESOLVE : ALLOW;
 }
 
 static void

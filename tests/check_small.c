@@ -1016,7 +1016,9 @@ compose(const struct rule *list, const unsigned *chosen, unsigned rules,
 	v->classes = world.classes[address];
 	for (i = 0; i < rules; i++) {
 		o = &world.opinion[chosen[i]][ask];
-		if (o->match[address] != JUDGE_NO) {
+		/* What it may deny need not be known if nothing allows. */
+		if (o->match[address] != JUDGE_NO &&
+		    (o->match[address] != JUDGE_MAYBE || list[i].allow)) {
 			v->rule = &list[i];
 			v->action = o->match[address] == JUDGE_MAYBE ?
 			    RESOLVE : list[i].allow ? ALLOW : DENY;
@@ -1040,8 +1042,10 @@ foretells(const struct verdict *before, const struct verdict *v)
 	if (v->action == RESOLVE || before->action == ALLOW)
 		return false;
 	if (before->action == DENY)
-		return v->action == DENY && v->rule == before->rule;
-	return v->rule == NULL || v->rule >= before->rule;
+		return v->action == DENY && (v->rule == before->rule ||
+		    (v->rule != NULL && !v->rule->allow &&
+		    (before->rule == NULL || v->rule < before->rule)));
+	return v->rule == NULL || v->rule >= before->rule || !v->rule->allow;
 }
 
 static void

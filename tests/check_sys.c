@@ -971,8 +971,18 @@ START_TEST(random_bytes_differ)
 		same += a[i] == b[i];
 	ck_assert_int_lt(same, 16);
 	ck_assert_mem_eq(b + 32, c, 32);
+}
+END_TEST
+
+/* Once it was asked it needs no descriptor any more. */
+START_TEST(random_bytes_need_a_descriptor_once)
+{
+	unsigned char a[4];
+
+	if (_i == 1)
+		ck_assert_int_eq(sys_random(a, sizeof a), 0);
 	forbid_descriptors();
-	ck_assert_int_lt(sys_random(a, sizeof a), 0);
+	ck_assert_int_eq(sys_random(a, sizeof a), _i == 1 ? 0 : -EMFILE);
 }
 END_TEST
 
@@ -1367,6 +1377,7 @@ add_file_tests(Suite *s)
 
 	tc = new_case(s, "limits");
 	tcase_add_test(tc, random_bytes_differ);
+	tcase_add_loop_test(tc, random_bytes_need_a_descriptor_once, 0, 2);
 	tcase_add_test(tc,
 	    the_limit_of_descriptors_is_raised_if_that_is_allowed);
 	tcase_add_loop_test(tc, standard_descriptors_are_open_afterwards, 0, 8);

@@ -49,6 +49,8 @@ static int door = -1;			/* where clients connect */
 static struct addr door_addr;
 static int kept[KEPT_MAX], keeps;	/* closed when the test ends */
 static int stderr_before = -1, descriptors_before;
+static int server = -1;			/* of names: it says nothing */
+static char hosts_path[256];
 static int small_buffer;		/* of sockets, for slow readers */
 static int log_fd = -1;			/* of the file that is the log */
 static int64_t stopped_at;
@@ -213,12 +215,26 @@ catch_log(void)
 	(void)unlink(path);
 }
 
+/* A name server that nobody answers for. */
+static int
+silent_server(struct addr *a)
+{
+	int fd = keep(socket(AF_INET, SOCK_DGRAM, 0));
+	struct sockaddr_in s = loopback("127.0.0.1", 0);
+	socklen_t len = sizeof s;
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&s, len), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&s, &len), 0);
+	*a = address("127.0.0.1", ntohs(s.sin_port));
+	return fd;
+}
+
 /* A table with this configuration and hosts file. */
 static void
 start_with_hosts(const char *text, const char *hosts_text)
 {
 	size_t room = config_memory(strlen(text));
-	char error[CONFIG_ERROR_MAX], path[256];
+	char error[CONFIG_ERROR_MAX];
 	unsigned waits;
 
 	arena = allocate(room);
@@ -230,13 +246,17 @@ start_with_hosts(const char *text, const char *hosts_text)
 	book = allocate(relay_memory(cfg.tunnels));
 	rings = allocate(2 * cfg.tunnels * cfg.buffer);
 	relay_pool(cfg.tunnels, cfg.buffer, book, rings);
-	(void)close(temporary(path, hosts_text));
+	(void)close(temporary(hosts_path, hosts_text));
+	cfg.hosts = hosts_path;
+	cfg.servers = 1;
+	server = silent_server(&cfg.server[0].addr);
 	hosts = allocate(resolver_memory(strlen(hosts_text)));
-	ck_assert_int_ge(resolver_init(hosts, strlen(hosts_text), path), 0);
-	(void)unlink(path);
+	resolver_init(&cfg, hosts, strlen(hosts_text), NOW);
+	reach_init(&cfg, own, owns);
 	table = allocate(tunnel_memory(cfg.tunnels));
-	tunnel_init(&cfg, own, owns, table);
-	waits = tunnel_waits(cfg.tunnels) + 1;	/* one for the test */
+	tunnel_init(&cfg, table);
+	/* one for the test */
+	waits = resolver_waits() + tunnel_waits(cfg.tunnels) + 1;
 	w.pfd = allocate(waits * sizeof *w.pfd);
 	w.owner = allocate(waits * sizeof *w.owner);
 	w.max = waits;
@@ -258,6 +278,8 @@ finish(void)
 
 	tunnel_stop(stopped_at);
 	ck_assert_uint_eq(tunnel_count(), 0);
+	resolver_stop();
+	(void)unlink(hosts_path);
 	for (i = 0; i < keeps; i++)
 		(void)close(kept[i]);
 	keeps = 0;
@@ -283,6 +305,7 @@ interest(void)
 {
 	w.n = 0;
 	w.deadline = WAIT_FOREVER;
+	resolver_interest(&w);
 	tunnel_interest(&w);
 }
 
@@ -290,6 +313,7 @@ static void
 step(int64_t now)
 {
 	stopped_at = now;
+	resolver_step(&w, now);
 	tunnel_step(&w, now);
 }
 
@@ -610,12 +634,12 @@ check_log(const char *format, ...)
 
 /* A line with these fields, for a tunnel of CLIENT_IP that never stood. */
 #define REFUSED_LINE "tunnel client=" CLIENT_IP ":50000 user=- target=%s " \
-    "via=- address=- status=%d end=%s up=0 down=0 ms=%d setup-ms=-%s\n"
+    "via=- address=- status=%d end=%s up=0 down=0 ms=%d setup-ms=- dns-ms=%s\n"
 
 /* The same for one to 127.0.0.1:%u that stood. */
 #define RELAY_LINE "tunnel client=" CLIENT_IP ":50000 user=- " \
     "target=127.0.0.1:%u via=- address=127.0.0.1:%u status=200 end=%s " \
-    "up=%d down=%d ms=%d setup-ms=%d\n"
+    "up=%d down=%d ms=%d setup-ms=%d dns-ms=-\n"
 
 static unsigned
 log_lines(void)
@@ -695,7 +719,7 @@ START_TEST(a_silent_client_is_dropped_after_timeout_request)
 	quiet_turn(NOW + 7 * SECOND);
 	ck_assert_uint_eq(tunnel_count(), 0);
 	hear_end(c.fd, NOW + 7 * SECOND);
-	check_log(REFUSED_LINE, "-", 0, "idle", 7000, "");
+	check_log(REFUSED_LINE, "-", 0, "idle", 7000, "-");
 	ck_assert_uint_eq(tunnel_totals()->refused, 0);
 }
 END_TEST
@@ -715,7 +739,7 @@ START_TEST(half_a_head_is_answered_after_timeout_request)
 	    "the request head took too long", NOW + 7 * SECOND);
 	drop(c.fd);
 	turns_until_count(0, NOW + 7 * SECOND + 5);
-	check_log(REFUSED_LINE, "-", 408, "http_request_error", 7005, "");
+	check_log(REFUSED_LINE, "-", 408, "http_request_error", 7005, "-");
 }
 END_TEST
 
@@ -730,7 +754,7 @@ START_TEST(a_client_that_leaves_without_a_head_leaves_a_line)
 	else
 		reset(c.fd);
 	turns_until_count(0, NOW + 3);
-	check_log(REFUSED_LINE, "-", 0, "client-gone", 3, "");
+	check_log(REFUSED_LINE, "-", 0, "client-gone", 3, "-");
 }
 END_TEST
 
@@ -780,7 +804,7 @@ START_TEST(an_end_in_the_middle_of_a_head_is_answered)
 	check_reply(c, 400, "http_request_error",
 	    "the request head is incomplete", NOW);
 	turns_until_count(0, NOW);
-	check_log(REFUSED_LINE, "-", 400, "http_request_error", 0, "");
+	check_log(REFUSED_LINE, "-", 400, "http_request_error", 0, "-");
 }
 END_TEST
 
@@ -821,7 +845,7 @@ START_TEST(a_head_that_is_no_good_is_answered)
 	drop(c.fd);
 	turns_until_count(0, NOW + 9);
 	check_log(REFUSED_LINE, heads[_i].target, heads[_i].status,
-	    "http_request_error", 9, "");
+	    "http_request_error", 9, "-");
 	ck_assert_uint_eq(tunnel_totals()->refused, 1);
 }
 END_TEST
@@ -880,67 +904,60 @@ static const struct {
 } denials[] = {
 	{ "allow from 10.0.0.0/8 to any\n", CLIENT_IP, NET_TARGET, 403,
 	    "http_request_denied", "this client is not allowed by the rules",
-	    "" },
+	    "-" },
 	{ "allow from 10.0.0.0/8 to any\n", CLIENT_IP, "target.example:443",
 	    403, "http_request_denied",
-	    "this client is not allowed by the rules", "" },
+	    "this client is not allowed by the rules", "-" },
 	{ "allow to any\n", CLIENT_IP, "10.1.2.3:8443", 403,
 	    "http_request_denied", "port 8443 is not allowed by the rules",
-	    "" },
+	    "-" },
 	{ "allow to any\n", CLIENT_IP, "target.example:80", 403,
-	    "http_request_denied", "port 80 is not allowed by the rules", "" },
+	    "http_request_denied", "port 80 is not allowed by the rules", "-" },
 	{ "allow to any\n", CLIENT_IP, "127.0.0.1:443", 403,
 	    "destination_ip_prohibited",
-	    "127.0.0.1 is a loopback address: a rule must name it", "" },
+	    "127.0.0.1 is a loopback address: a rule must name it", "-" },
 	{ "allow to any\n", CLIENT_IP, "[::1]:443", 403,
 	    "destination_ip_prohibited",
-	    "::1 is a loopback address: a rule must name it", "" },
+	    "::1 is a loopback address: a rule must name it", "-" },
 	{ "allow to any\n", CLIENT_IP, "[::ffff:127.0.0.1]:443", 403,
 	    "destination_ip_prohibited",
-	    "127.0.0.1 is a loopback address: a rule must name it", "" },
+	    "127.0.0.1 is a loopback address: a rule must name it", "-" },
 	{ "allow to any\n", CLIENT_IP, "169.254.169.254:443", 403,
 	    "destination_ip_prohibited",
 	    "169.254.169.254 is a link-local address: a rule must name it",
-	    "" },
+	    "-" },
 	{ "allow to any\n", CLIENT_IP, "0.0.0.0:443", 403,
 	    "destination_ip_prohibited",
-	    "0.0.0.0 is a special address: a rule must name it", "" },
+	    "0.0.0.0 is a special address: a rule must name it", "-" },
 	{ "allow to public\n", CLIENT_IP, NET_TARGET, 403,
 	    "destination_ip_prohibited",
-	    "this target is not allowed by the rules", "" },
+	    "this target is not allowed by the rules", "-" },
 	{ "deny to 10.0.0.0/8\nallow\n", CLIENT_IP, NET_TARGET, 403,
 	    "destination_ip_prohibited", "the rules deny this target",
-	    " rule=test.conf:1" },
+	    "- rule=test.conf:1" },
 	{ "# one\ndeny\n", CLIENT_IP, NET_TARGET, 403, "http_request_denied",
-	    "the rules deny this target", " rule=test.conf:2" },
+	    "the rules deny this target", "- rule=test.conf:2" },
 	{ "allow to any port any\n\ndeny\n", CLIENT_IP, "127.0.0.1:1", 403,
 	    "http_request_denied", "the rules deny this target",
-	    " rule=test.conf:3" },
+	    "- rule=test.conf:3" },
 
 	/* a name, before and after it is resolved */
 	{ "deny to .example\nallow\n", CLIENT_IP, "target.example:443", 403,
 	    "http_request_denied", "the rules deny this target",
-	    " rule=test.conf:1" },
+	    "- rule=test.conf:1" },
 	{ "allow to other.example\n", CLIENT_IP, "target.example:443", 403,
 	    "http_request_denied", "this target is not allowed by the rules",
-	    "" },
+	    "-" },
 	{ "deny to loopback\nallow\n", CLIENT_IP, "target.example:443", 403,
 	    "destination_ip_prohibited", "the rules deny this target",
-	    " rule=test.conf:1" },
+	    "0 rule=test.conf:1" },
 	{ "allow to public\n", CLIENT_IP, "private.example:443", 403,
 	    "destination_ip_prohibited",
-	    "this target is not allowed by the rules", "" },
-
-	{ "allow\n", CLIENT_IP, "unknown.example:443", 502, "dns_error",
-	    "the name is not in the hosts file, and this version asks no DNS",
-	    "" },
-	{ "allow\n", CLIENT_IP, "a.invalid:443", 502, "dns_error",
-	    "the name is not in the hosts file, and this version asks no DNS",
-	    "" },
+	    "this target is not allowed by the rules", "0" },
 
 	/* without a rule the built-in one is for clients of this machine */
 	{ "", CLIENT_IP, NET_TARGET, 403, "http_request_denied",
-	    "this client is not allowed by the rules", "" }
+	    "this client is not allowed by the rules", "-" }
 };
 
 START_TEST(what_is_denied_is_told_in_the_words_of_the_user)
@@ -977,6 +994,77 @@ START_TEST(a_denial_does_not_tell_the_address_of_a_name)
 	ck_assert_ptr_null(strstr(reply, "127.0.0.1"));
 	ck_assert_ptr_nonnull(strstr(reply,
 	    " is a loopback address: a rule must name it\n"));
+}
+END_TEST
+
+START_TEST(a_name_that_cannot_be_is_told)
+{
+	struct client c;
+
+	start("allow\n");
+	c = new_client(NOW);
+	request(c, "a.invalid:443");
+	check_reply(c, 502, "dns_error; rcode=\"NXDOMAIN\"",
+	    "there is no such name", NOW);
+	drop(c.fd);
+	turns_until_count(0, NOW);
+	check_log(REFUSED_LINE, "a.invalid:443", 502, "dns_error", 0,
+	    "0 rcode=NXDOMAIN");
+}
+END_TEST
+
+START_TEST(a_name_that_no_rule_can_allow_is_not_asked_for)
+{
+	struct client c;
+
+	start("deny to private\nallow to .example\n");
+	c = new_client(NOW);
+	request(c, "target.test:443");
+	check_reply(c, 403, "http_request_denied",
+	    "this target is not allowed by the rules", NOW);
+	ck_assert(!ready(server, POLLIN, 0));
+}
+END_TEST
+
+/* The time is that of connecting, over all of it. */
+START_TEST(a_name_that_nobody_answers_for_is_told_after_timeout_connect)
+{
+	struct client c;
+
+	start("timeout connect 3s\nallow\n");
+	c = new_client(NOW);
+	request(c, "silent.test:443");
+	ck_assert(ready(c.proxy, POLLIN, READY_MS));
+	short_turn(NOW + SECOND);
+	ck_assert(ready(server, POLLIN, READY_MS));
+	check_deadline(NOW + 4 * SECOND);
+	quiet_turn(NOW + 4 * SECOND - 1);
+	hear_nothing(c.fd);
+	quiet_turn(NOW + 4 * SECOND);
+	check_reply(c, 504, "dns_timeout", "the name was not resolved in time",
+	    NOW + 4 * SECOND);
+	drop(c.fd);
+	turns_until_count(0, NOW + 4 * SECOND);
+	check_log(REFUSED_LINE, "silent.test:443", 504, "dns_timeout", 4000,
+	    "-");
+}
+END_TEST
+
+START_TEST(a_client_that_leaves_takes_its_lookup_with_it)
+{
+	struct client c;
+	int before;
+
+	start("allow\n");
+	c = new_client(NOW);
+	before = descriptors();
+	request(c, "silent.test:443");
+	ck_assert(ready(c.proxy, POLLIN, READY_MS));
+	short_turn(NOW);
+	ck_assert_int_eq(descriptors(), before + 2);
+	reset(c.fd);
+	turns_until_count(0, NOW);
+	ck_assert_int_eq(descriptors(), before - 2);
 }
 END_TEST
 
@@ -1093,7 +1181,7 @@ START_TEST(another_port_of_our_own_address_is_a_target)
 }
 END_TEST
 
-/* ---- T_DIAL ------------------------------------------------------------ */
+/* ---- T_CONNECT --------------------------------------------------------- */
 
 START_TEST(a_target_that_refuses_is_told)
 {
@@ -1110,7 +1198,7 @@ START_TEST(a_target_that_refuses_is_told)
 	drop(c.fd);
 	turns_until_count(0, NOW + 6);
 	(void)snprintf(target, sizeof target, "127.0.0.1:%u", port);
-	check_log(REFUSED_LINE, target, 502, "connection_refused", 6, "");
+	check_log(REFUSED_LINE, target, 502, "connection_refused", 6, "-");
 }
 END_TEST
 
@@ -1189,7 +1277,7 @@ START_TEST(the_next_address_is_tried_after_250_ms)
 	tunnel_stop(NOW + 400);
 	(void)snprintf(target, sizeof target, "address=127.0.0.2:%u", port);
 	check_field(target);
-	ck_assert_ptr_nonnull(strstr(log_text(), " setup-ms=300\n"));
+	ck_assert_ptr_nonnull(strstr(log_text(), " setup-ms=300 dns-ms=0\n"));
 }
 END_TEST
 
@@ -1405,7 +1493,7 @@ START_TEST(ipv6_clients_and_targets_are_logged_in_brackets)
 	tunnel_stop(NOW);
 	check_log("tunnel client=[2001:db8::7]:1234 user=- target=[::1]:%u "
 	    "via=- address=[::1]:%u status=200 end=stopped up=0 down=0 ms=0 "
-	    "setup-ms=0\n", bound.port, bound.port);
+	    "setup-ms=0 dns-ms=-\n", bound.port, bound.port);
 }
 END_TEST
 
@@ -2194,7 +2282,7 @@ START_TEST(a_full_table_has_room_when_a_head_is_a_second_old)
 	hear_nothing(c[1].fd);
 	hear_nothing(c[2].fd);
 	ck_assert_uint_eq(tunnel_totals()->evicted, 1);
-	check_log(REFUSED_LINE, "-", 0, "evicted", 1000, "");
+	check_log(REFUSED_LINE, "-", 0, "evicted", 1000, "-");
 	interest();
 	ck_assert(!tunnel_room(&w, NOW + SECOND));
 	ck_assert_int_eq(w.deadline, NOW + 400 + SECOND);
@@ -2431,7 +2519,7 @@ START_TEST(every_line_fits_the_log)
 	hear(c.fd, HTTP_ESTABLISHED, NOW + 9 * SECOND);
 	tunnel_stop(NOW + 7 * 24 * 3600 * SECOND);
 	ck_assert_ptr_null(strstr(log_text(), "..."));
-	ck_assert_ptr_nonnull(strstr(log_text(), " setup-ms=9000\n"));
+	ck_assert_ptr_nonnull(strstr(log_text(), " setup-ms=9000 dns-ms=0\n"));
 	ck_assert_ptr_nonnull(strstr(log_text(), target));
 }
 END_TEST
@@ -2471,6 +2559,11 @@ add_request_tests(Suite *s)
 	tcase_add_loop_test(tc, what_is_denied_is_told_in_the_words_of_the_user,
 	    0, COUNT(denials));
 	tcase_add_test(tc, a_denial_does_not_tell_the_address_of_a_name);
+	tcase_add_test(tc, a_name_that_cannot_be_is_told);
+	tcase_add_test(tc, a_name_that_no_rule_can_allow_is_not_asked_for);
+	tcase_add_test(tc,
+	    a_name_that_nobody_answers_for_is_told_after_timeout_connect);
+	tcase_add_test(tc, a_client_that_leaves_takes_its_lookup_with_it);
 	tcase_add_test(tc, a_name_of_the_hosts_file_is_reached);
 	tcase_add_test(tc,
 	    of_several_addresses_only_the_allowed_ones_are_dialled);

@@ -185,7 +185,7 @@ log_words() {
 		for (i = 2; i <= NF; i += 2)
 			if ($i ~ /^[a-z]+[_-][a-z_-]*[a-z]$/)
 				print $i
-	}' tunnel.c relay.c
+	}' tunnel.c relay.c reach.c
 }
 
 log_lines() {
@@ -197,7 +197,7 @@ log_lines() {
 	    awk '/^\.It [0-9]/ { print $4 }' >> "$tmp/page"
 	# Ends of one plain word cannot be told from other words.
 	while read -r word; do
-		grep -F "\"$word\"" tunnel.c relay.c > /dev/null &&
+		grep -F "\"$word\"" tunnel.c relay.c reach.c > /dev/null &&
 		    echo "$word"
 	done < "$tmp/page" >> "$tmp/code"
 	same_words "$tmp/code" "$tmp/page" 'the program' connectd.8

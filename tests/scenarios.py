@@ -19,10 +19,11 @@ import traceback
 sys.dont_write_bytecode = True
 
 # "scenarios" is the directory here, not this file: a package comes first.
-from scenarios import answers, closing, limits, names, relay, running, times
+from scenarios import (
+    answers, closing, dns, limits, names, relay, running, times)
 from scenarios.harness import Daemon, Skip, settings
 
-MODULES = (running, answers, relay, closing, times, names, limits)
+MODULES = (running, answers, relay, closing, times, names, dns, limits)
 
 LOG_TAIL = 15           # lines shown of a daemon's log
 SCENARIO_MAX = 60       # seconds until a scenario is given up

@@ -32,7 +32,8 @@ choose_limit(uint8_t kind, uint8_t size)
 static void
 check_reply(int status, const char *why)
 {
-	struct reply r = { 0, "connectd", "http_request_error", NULL, false };
+	struct reply r = { 0, "connectd", "http_request_error", NULL, NULL,
+	    false };
 	char *out = room_for(REPLY_MAX), begin[32];
 	size_t n, text = strlen(why);
 

@@ -380,6 +380,9 @@ judge_decide(const struct rule *rule, unsigned rules, const struct facts *q,
 	v->classes = q->address != NULL ? judge_class(q->address) : 0;
 	for (i = 0; i < rules && match == JUDGE_NO; i++) {
 		match = judge_rule(&rule[i], q);
+		/* What may be denied need not be known if nothing allows. */
+		if (match == JUDGE_MAYBE && !rule[i].allow)
+			match = JUDGE_NO;
 		if (match == JUDGE_NO)
 			continue;
 		v->rule = &rule[i];

@@ -19,7 +19,7 @@ REFUSED = (
     (request("example.com:443", "X: %s\r\n" % ("a" * 20000)), 431,
      "http_request_error"),
     (b"BREW pot:443 HTTP/1.1\r\nHost: h\r\n\r\n", 501, "http_request_error"),
-    (request("no-such-name.test:443"), 502, "dns_error"),
+    (request("no-such-name.invalid:443"), 502, "dns_error"),
     (b"CONNECT example.com:443 HTTP/2.0\r\nHost: h\r\n\r\n", 505,
      "http_request_error"),
 )
@@ -114,7 +114,7 @@ def nothing_behind_a_refused_request_is_answered():
     with Daemon(ALLOW_LOOPBACK) as proxy, listener() as server:
         second = request(authority(server))
         for first in (REFUSED[0][0], REFUSED[3][0], request("192.0.2.1:443"),
-                      request("no-such-name.test:443")):
+                      request("no-such-name.invalid:443")):
             with open_to(proxy.address) as client:
                 client.sendall(first + second)
                 raw, was_reset = read_to_end(client)

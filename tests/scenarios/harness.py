@@ -141,30 +141,40 @@ class Daemon:
     """connectd from its start to its orderly end.
 
     It runs on ports that the kernel chose, with the directives given, and
-    knows no names but those in `hosts` (None leaves that to its default).
+    knows no names but those in `hosts` (None leaves that to its default) and
+    those that its `servers` know: without any, it asks a port that refuses.
+    With `resolv`, the text of that file, its servers are those named there.
     """
 
     started = []    # in the current scenario, for its report
 
     def __init__(self, *directives, listen=("127.0.0.1:0",), listeners=None,
-                 hosts="", log=LogFile, options=()):
+                 hosts="", servers=("127.0.0.1:9",), resolv=None, log=LogFile,
+                 options=()):
         self.directory = tempfile.mkdtemp(dir=settings.directory)
         self.log = log(self.directory)
         self.listeners = listeners or len(listen)
         lines = ["listen " + at for at in listen]
         if hosts is not None:
             lines.append("hosts " + self.write("hosts", hosts))
+        if resolv is not None:
+            lines.append("resolv " + self.write("resolv.conf", resolv))
+        else:
+            lines += ["nameserver " + getattr(server, "address", server)
+                      for server in servers]
         self.configuration = self.write(
             "connectd.conf", "\n".join(lines + list(directives)) + "\n")
         self.options = options
         self.addresses = []
         self.process = None
 
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
     def write(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(path, "w", encoding="latin-1") as file:
+        with open(self.path(name), "w", encoding="latin-1") as file:
             file.write(text)
-        return path
+        return self.path(name)
 
     def line_of(self, directive):
         """FILE:LINE of a directive, as the daemon names it."""

@@ -9,13 +9,11 @@
 
 #include "sim.h"
 
-#define NAMES		24
 #define SECOND		((int64_t)1000000)
+#define SCENARIO_BYTES	3000	/* each way in a planned world */
 #define NEVER		INT64_MAX
 
-static char config_text[1024], hosts_text[8192];
-static struct sim_addr name_address[NAMES][8];
-static unsigned name_addresses[NAMES];
+static char config_text[1024], hosts_text[8192], resolv_text[512];
 
 /* ---- bytes -------------------------------------------------------------- */
 
@@ -160,8 +158,8 @@ work_of(const struct conn *c)
 
 /* ---- origins ------------------------------------------------------------ */
 
-static enum origin_kind
-kind_of(const struct sim_addr *a)
+enum origin_kind
+origin_kind_at(const struct sim_addr *a)
 {
 	unsigned host = a->family == 4 ? a->ip[3] : a->ip[15];
 
@@ -173,7 +171,7 @@ kind_of(const struct sim_addr *a)
 static void
 origin_connects(struct conn *c)
 {
-	c->kind = kind_of(&c->peer);
+	c->kind = origin_kind_at(&c->peer);
 	c->connect_at = sim.now + between(0, 30) * 1000;
 	switch (c->kind) {
 	case O_REFUSES:
@@ -208,6 +206,8 @@ origin_begin(struct conn *c)
 	c->wake = sim.now + (below(3) == 0 ? 0 : below(5000));
 	c->quota = c->kind == O_SINK ? 0 : c->kind == O_FIREHOSE ?
 	    between(50000, 200000) : between(0, 30000);
+	if (sim.scenario >= 0)
+		c->quota = SCENARIO_BYTES;
 }
 
 static void
@@ -430,19 +430,31 @@ actors_done(void)
 static void
 draw_names(void)
 {
+	struct sim_name *name;
 	char text[64];
 	unsigned i, k;
 	size_t n = 0;
 
 	for (i = 0; i < NAMES; i++) {
-		name_addresses[i] = between(1, 4);
-		for (k = 0; k < name_addresses[i]; k++) {
-			name_address[i][k] = below(5) == 0 ? draw_doubtful() :
+		name = &sim.name[i];
+		name->denied = i % 6 == 5;
+		(void)snprintf(name->text, sizeof name->text, "n%u.%s", i,
+		    name->denied ? "bad.test" : "good.test");
+		name->in_hosts = i % 3 == 0;
+		name->kind = below(2) == 0 ? N_PLAIN :
+		    (enum name_kind)below(NAME_KINDS);
+		name->ttl = below(3);
+		name->addresses = name->kind == N_NOT_THERE ? 0 :
+		    between(1, 4);
+		for (k = 0; k < name->addresses; k++) {
+			name->address[k] = below(5) == 0 ? draw_doubtful() :
 			    draw_public();
+			if (!name->in_hosts)
+				continue;
 			n += (size_t)snprintf(hosts_text + n,
-			    sizeof hosts_text - n, "%s\tn%u.%s\n",
-			    addr_text(&name_address[i][k], text, false), i,
-			    i % 6 == 5 ? "bad.test" : "good.test");
+			    sizeof hosts_text - n, "%s\t%s\n",
+			    addr_text(&name->address[k], text, false),
+			    name->text);
 		}
 	}
 }
@@ -461,8 +473,9 @@ static void
 draw_target(struct client *k, unsigned id)
 {
 	char text[64];
-	unsigned what = below(20), name = below(NAMES);
+	unsigned what = below(24), name = below(NAMES);
 
+	k->literal = what < 14;
 	if (what < 12)
 		k->address[0] = draw_public();
 	else if (what < 14)
@@ -472,17 +485,23 @@ draw_target(struct client *k, unsigned id)
 		head_for(k, id, addr_text(&k->address[0], text, true));
 		return;
 	}
-	if (what == 19) {		/* nobody knows it */
+	if (what == 14) {		/* nobody knows it */
 		k->addresses = 0;
-		head_for(k, id, "nobody.test");
+		head_for(k, id, below(3) == 0 ? "x.invalid" : "nobody.test");
 		return;
 	}
-	memcpy(k->address, name_address[name], sizeof k->address);
-	k->addresses = name_addresses[name];
-	k->denied_name = name % 6 == 5;
-	(void)snprintf(text, sizeof text, "n%u.%s", name,
-	    name % 6 == 5 ? "bad.test" : "good.test");
-	head_for(k, id, text);
+	if (what == 15) {
+		k->address[0] = addr6(0, 0, 1);
+		k->address[1] = addr4(127, 0, 0, 1);
+		k->addresses = 2;
+		head_for(k, id, "LOCALHOST.");
+		return;
+	}
+	k->name = (int)name;
+	memcpy(k->address, sim.name[name].address, sizeof k->address);
+	k->addresses = sim.name[name].addresses;
+	k->denied_name = sim.name[name].denied;
+	head_for(k, id, sim.name[name].text);
 }
 
 static void
@@ -530,7 +549,7 @@ draw_client(unsigned id)
 	unsigned net;
 
 	memset(k, 0, sizeof *k);
-	k->conn = k->origin = -1;
+	k->conn = k->origin = k->name = -1;
 	k->kind = (enum client_kind)below(CLIENT_KINDS);
 	/* One draw a statement: compilers differ in the order of arguments. */
 	net = below(8) == 0 ? 172 : 198;
@@ -544,6 +563,13 @@ draw_client(unsigned id)
 		k->gulp = 40000;
 	}
 	draw_target(k, id);
+	if (id == 0 && sim.set.rules == 2) {	/* its port is the daemon's */
+		k->literal = true;
+		k->name = -1;
+		k->addresses = 1;
+		k->address[0] = addr4(127, 0, 0, 1);
+		head_for(k, id, "127.0.0.1");
+	}
 	k->payload = k->kind != K_FIREHOSE ? between(0, 20000) :
 	    sim.set.restless ? between(500000, 1500000) :
 	    between(50000, 150000);
@@ -586,6 +612,7 @@ static void
 draw_settings(struct settings *s)
 {
 	unsigned f;
+	bool quiet;
 
 	memset(s, 0, sizeof *s);
 	s->clients = between(5, 120);
@@ -609,8 +636,17 @@ draw_settings(struct settings *s)
 	s->term_at = below(4) == 0 ? between(1, 40) * SECOND : NEVER;
 	s->second_term_at = below(4) == 0 ? s->term_at == NEVER ? NEVER :
 	    s->term_at + between(1, 2000) * 1000 : NEVER;
+	names_draw_servers(s);
+	/* Where nothing goes wrong by chance more can be asked for. */
+	quiet = below(4) == 0;
+	if (quiet) {
+		s->nofile = 0;
+		s->per_client = 0;
+		s->connect_ms = between(10000, 20000);
+		s->term_at = NEVER;
+	}
 	for (f = 0; f < FAULTS; f++) {
-		s->fault_on[f] = below(4) == 0;
+		s->fault_on[f] = below(4) == 0 && !quiet;
 		s->fault_rate[f] = below(2) == 0 ? between(1000, 20000) :
 		    between(1000, 300000);
 	}
@@ -634,7 +670,7 @@ write_config(const struct settings *s)
 	    "listen 127.0.0.1:%u\ntunnels %u\ntunnels-per-client %u\n"
 	    "buffer %u\ntimeout request %lldms\ntimeout connect %lldms\n"
 	    "timeout idle %lldms\ntimeout half %lldms\ntimeout drain %lldms\n"
-	    "hosts /sim/hosts\n%s\n", PORT_BASE, s->tunnels, s->per_client,
+	    "hosts /sim/hosts\nresolv /sim/resolv.conf\n%s\n", PORT_BASE, s->tunnels, s->per_client,
 	    s->buffer, (long long)s->request_ms, (long long)s->connect_ms,
 	    (long long)s->idle_ms, (long long)s->half_ms,
 	    (long long)s->drain_ms, rules[s->rules]);
@@ -656,7 +692,11 @@ plain_settings(struct settings *s, unsigned clients)
 	s->idle_ms = 4000;
 	s->half_ms = 2000;
 	s->drain_ms = 500;
-	s->calm_at = 0;
+	s->calm_at = NEVER;
+	s->servers = 1;
+	s->dns_timeout = 1;
+	s->dns_attempts = 2;
+	s->files_at = NEVER;
 	s->term_at = 60 * SECOND;
 	s->second_term_at = NEVER;
 }
@@ -668,17 +708,37 @@ plain_client(unsigned id, enum client_kind kind, const char *host,
 	struct client *k = &sim.client[id];
 
 	memset(k, 0, sizeof *k);
-	k->conn = k->origin = -1;
+	k->conn = k->origin = k->name = -1;
+	k->literal = true;
 	k->kind = kind;
 	k->from = addr4(198, 18, 0, id);
 	k->from.port = 20000 + id;
 	k->start = (int64_t)id * 1000;
 	k->gulp = 3000;
-	k->payload = 6000;
+	k->payload = SCENARIO_BYTES;
 	k->ends = true;
 	k->address[0] = address;
 	k->addresses = 1;
 	head_for(k, id, host);
+}
+
+/* A client that asks for name 1, which is in the DNS only. */
+static void
+plain_name(unsigned id)
+{
+	struct sim_name *name = &sim.name[1];
+	struct client *k = &sim.client[id];
+
+	name->kind = N_PLAIN;
+	name->address[0] = addr6(0x2001, 0x4860, 14);
+	name->address[1] = addr4(93, 184, 216, 4);
+	name->addresses = 2;
+	plain_client(id, K_EARLY, name->text, name->address[0]);
+	k->address[1] = name->address[1];
+	k->addresses = 2;
+	k->early = true;
+	k->literal = false;
+	k->name = 1;
 }
 
 static void
@@ -698,17 +758,19 @@ make_scenario(int n)
 		set_head(&sim.client[0], "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 		    405);
 		break;
-	case 2:			/* a name with two addresses: a race */
+	case 2:			/* a race: the first of two is silent */
 		(void)snprintf(hosts_text, sizeof hosts_text,
-		    "2001:4860::e one.test\n93.184.216.4 one.test\n");
-		plain_client(0, K_EARLY, "one.test", addr6(0x2001, 0x4860, 14));
+		    "2001:4860::f one.test\n93.184.216.4 one.test\n");
+		plain_client(0, K_EARLY, "one.test", addr6(0x2001, 0x4860, 15));
 		sim.client[0].address[1] = addr4(93, 184, 216, 4);
 		sim.client[0].addresses = 2;
 		sim.client[0].early = true;
+		sim.client[0].literal = false;
 		break;
 	case 3:			/* the target ends first */
 		plain_client(0, K_SLOW_READER, "93.184.216.31",
 		    addr4(93, 184, 216, 31));
+		sim.client[0].ends = false;
 		break;
 	case 4:			/* the target resets */
 		plain_client(0, K_PLAIN, "93.184.216.33",
@@ -717,7 +779,7 @@ make_scenario(int n)
 	case 5:			/* the client resets */
 		plain_client(0, K_RESETTER, "93.184.216.4",
 		    addr4(93, 184, 216, 4));
-		sim.client[0].reset_at = 5000;
+		sim.client[0].reset_at = 2000;
 		break;
 	case 6:			/* a full table */
 		plain_settings(s, 4);
@@ -729,6 +791,15 @@ make_scenario(int n)
 		plain_client(2, K_PLAIN, "93.184.216.10",
 		    addr4(93, 184, 216, 10));
 		plain_client(3, K_GARBAGE, "10.0.0.1", addr4(10, 0, 0, 1));
+		break;
+	case 7:			/* a name of the DNS, with both families */
+	case 8:			/* the same over TCP, from the second server */
+		plain_name(0);
+		if (n == 8) {
+			s->servers = 2;
+			s->server[0] = S_FAILS;
+			s->server[1] = S_TRUNCATING;
+		}
 		break;
 	default:		/* refused by rule, refused by the target */
 		plain_settings(s, 2);
@@ -754,5 +825,6 @@ make_world(void)
 		sort_clients();
 	}
 	write_config(&sim.set);
-	set_up_files(config_text, hosts_text);
+	names_resolv_conf(&sim.set, resolv_text, sizeof resolv_text);
+	set_up_files(config_text, hosts_text, resolv_text);
 }

@@ -159,6 +159,9 @@ check_connect(const struct sim_addr *a)
 	if (i == k->addresses)
 		broken("client %d: connect to an address that is not its "
 		    "target's", id);
+	if (!names_allow(k, a))
+		broken("client %d: connect to an address that nobody told, or "
+		    "not any more", id);
 	if (!oracle_allows(k, a))
 		broken("client %d: connect to a forbidden address (%u.%u...)",
 		    id, a->ip[0], a->ip[1]);
@@ -183,12 +186,49 @@ may_be_allowed(const struct client *k)
 }
 
 static bool
+is_quiet_world(void)
+{
+	unsigned f;
+
+	for (f = 0; f < FAULTS; f++)
+		if (sim.set.fault_on[f])
+			return false;
+	return sim.set.nofile == 0 && !sim.plan.on;
+}
+
+static bool
+is_denied_in_part(const struct client *k)
+{
+	unsigned i;
+
+	for (i = 0; i < k->addresses; i++)
+		if (!oracle_allows(k, &k->address[i]))
+			return true;
+	return sim.set.rules == 1 ? k->denied_name : sim.set.rules == 3 &&
+	    k->from.ip[0] != 198;
+}
+
+/* Can nothing keep a name from being found?  A slow answer may come too late
+ * for `timeout connect`, and it takes four seconds at most. */
+static bool
+is_sure_of_names(const struct client *k)
+{
+	return is_quiet_world() && names_helpful(k) && !sim.set.restless &&
+	    sim.set.connect_ms > 5000;
+}
+
+static bool
 is_expected(const struct client *k, unsigned status)
 {
 	const struct conn *c = &sim.conn[k->conn];
 
 	if (status == 408)
-		return true;
+		return sim.now - k->accepted_at >= sim.set.request_ms * MS -
+		    EARLY || c->faulted || sim.plan.on;
+	if (status == 504 && k->literal && sim.now - k->accepted_at <
+	    (sim.set.connect_ms < 4000 ? sim.set.connect_ms : 4000) * MS -
+	    EARLY && is_quiet_world())
+		return false;
 	if (status == 503 && sim.set.per_client > 0)
 		return true;
 	/* It ended within its head. */
@@ -201,9 +241,18 @@ is_expected(const struct client *k, unsigned status)
 	/* Number 0 asks for the daemon's own port: some address may be it. */
 	if (k == &sim.client[0] && (status == 403 || status == 502))
 		return true;
+	/* Half of the time it has the other half of its addresses, or none. */
+	if (k->name >= 0 && sim.name[k->name].kind == N_FLIPS && status == 502)
+		return true;
+	/* Of a name perhaps only some addresses are told, and those denied. */
+	if (k->name >= 0 && !sim.name[k->name].in_hosts && status == 403)
+		return is_denied_in_part(k);
 	if (may_be_allowed(k))
 		return status == 200 || status == 502 || status == 503 ||
 		    status == 504;
+	/* The name servers have their own ways to fail. */
+	if (!k->literal && !is_sure_of_names(k) && status >= 502)
+		return status <= 504;
 	/* A name nobody knows, a name the rules deny, an address they deny. */
 	return status == 403 || (status == 502 && k->addresses == 0);
 }
@@ -339,7 +388,8 @@ check_client_fin(const struct conn *c, const struct client *k, bool by_close)
 		    !is_complete(k, o, false)))
 			broken("client %d: FIN, but the target has not ended "
 			    "or bytes are missing", c->id);
-	} else if (k->head_end > 0 && !by_close &&
+	} else if (k->head_end > 0 && (!by_close || (sim.terms == 0 &&
+	    !c->faulted && sim.now - k->replied_at < 1900 * MS)) &&
 	    k->reply_len - k->head_end != k->body_len)
 		broken("client %d: FIN within the reply", c->id);
 	else if (k->head_end == 0 && !by_close)
@@ -455,16 +505,27 @@ check_tunnel(const struct conn *c)
 }
 
 static unsigned
-count_open(const struct sim_addr *from)
+count_open(void)
 {
 	unsigned i, n = 0;
 
+	for (i = 0; i < sim.lives; i++)
+		n += sim.conn[sim.live[i]].is_client &&
+		    sim.conn[sim.live[i]].fd != -1;
+	return n;
+}
+
+/* Of this client, without those that are told that they are too many. */
+static unsigned
+count_served(const struct sim_addr *from)
+{
 	const struct conn *c;
+	unsigned i, n = 0;
 
 	for (i = 0; i < sim.lives; i++) {
 		c = &sim.conn[sim.live[i]];
-		n += c->is_client && c->fd != -1 &&
-		    (from == NULL || same_addr(from, &c->peer));
+		n += c->is_client && c->fd != -1 && same_addr(from, &c->peer) &&
+		    sim.client[c->id].status == 200;
 	}
 	return n;
 }
@@ -475,8 +536,6 @@ check_turn(void)
 	const struct conn *c;
 	unsigned i, open = 0;
 
-	if (sim.polls % 8 != 0 && sim.scenario < 0)
-		return;
 	for (i = 0; i < sim.lives; i++) {
 		c = &sim.conn[sim.live[i]];
 		if (!c->is_client || c->fd == -1)
@@ -484,7 +543,7 @@ check_turn(void)
 		open++;
 		check_tunnel(c);
 		if (sim.set.per_client > 0 && sim.polls % 64 == 0 &&
-		    count_open(&c->peer) > sim.set.per_client + 8)
+		    count_served(&c->peer) > sim.set.per_client)
 			broken("one client has too many tunnels");
 	}
 	if (open > sim.set.tunnels)
@@ -492,6 +551,8 @@ check_turn(void)
 	if (sim.terms > 0 && sim.now - sim.term_at >
 	    sim.set.drain_ms * MS + SLACK)
 		broken("it does not stop");
+	if (sim.terms > 1 && sim.now - sim.second_term_at > SLACK)
+		broken("the second TERM is not heard");
 	if (sim.now > (int64_t)1200 * 1000 * 1000)
 		broken("the world does not end");
 }
@@ -537,7 +598,7 @@ check_end_word(const struct client *k, int id)
 	if (strcmp(k->end, "half") == 0 && quiet < sim.set.half_ms * MS - EARLY)
 		broken("client %d: cut before `timeout half`", id);
 	if (strcmp(k->end, "evicted") == 0 &&
-	    count_open(NULL) + 1 < sim.set.tunnels)
+	    count_open() + 1 < sim.set.tunnels)
 		broken("client %d: evicted without need", id);
 	if (strcmp(k->end, "evicted") == 0 && (o != NULL ?
 	    !c->out.fin_sent && !o->out.fin_sent :
@@ -578,6 +639,23 @@ check_cut(const struct client *k, int id)
 }
 
 static void
+check_dns_fields(const struct client *k, int id, const char *line)
+{
+	bool error = strcmp(k->end, "dns_error") == 0;
+	const char *ms = strstr(line, " dns-ms=");
+
+	if (ms == NULL || (k->literal && ms[8] != '-'))
+		broken("client %d: dns-ms without a name: %s", id, line);
+	if (error && strstr(line, " rcode=") == NULL)
+		broken("client %d: an error of the DNS without its rcode: %s",
+		    id, line);
+	if (k->head_end > 0 && (strstr(line, " rcode=") != NULL) !=
+	    (strstr(k->reply, "; rcode=") != NULL))
+		broken("client %d: reply and log differ in the rcode: %s", id,
+		    line);
+}
+
+static void
 check_access_line(const char *line)
 {
 	const char *colon = strchr(line + 14, ':');
@@ -605,6 +683,7 @@ check_access_line(const char *line)
 		    (unsigned long long)k->down_sent, line);
 	check_end_word(k, id);
 	check_cut(k, id);
+	check_dns_fields(k, id, line);
 }
 
 void
@@ -647,28 +726,84 @@ check_delivery(const struct client *k, int id)
 		broken("client %d: an orderly end without all bytes", id);
 }
 
-static bool
-is_quiet_world(void)
+/* What becomes of a target of this kind, if nothing else goes wrong. */
+static const char *
+fate_of(const struct sim_addr *a)
 {
-	unsigned f;
+	switch (origin_kind_at(a)) {
+	case O_REFUSES:
+		return "error=connection_refused";
+	case O_BLACKHOLE:
+		return "error=connection_timeout";
+	case O_UNREACHABLE:
+		return "error=destination_ip_unroutable";
+	case O_PROHIBITED:
+		return "error=destination_ip_prohibited";
+	case O_SELF:
+		return "error=proxy_loop_detected";
+	default:
+		return NULL;
+	}
+}
 
-	for (f = 0; f < FAULTS; f++)
-		if (sim.set.fault_on[f])
-			return false;
-	return sim.set.nofile == 0 && !sim.plan.on;
+/* An address that is reached gets a tunnel, another one its own error. */
+static void
+check_fate(const struct client *k, int id)
+{
+	const char *fate = fate_of(&k->address[0]);
+
+	if (fate != NULL && (k->status == 200 ||
+	    strstr(k->reply, fate) == NULL))
+		broken("client %d: status %u, not the %s it should be", id,
+		    k->status, fate);
+	if (fate == NULL && k->status != 200 &&
+	    (origin_kind_at(&k->address[0]) != O_LATE ||
+	    sim.set.connect_ms > 3500))
+		broken("client %d: status %u, but its target is there", id,
+		    k->status);
+}
+
+/* One good address is enough, among whatever others. */
+static void
+check_race(const struct client *k, int id)
+{
+	const struct sim_addr *a;
+	unsigned i;
+
+	if (k->status == 200 ||
+	    sim.set.connect_ms < 5000 + 4500 * (k->addresses / 2) ||
+	    !is_sure_of_names(k) || (k->name >= 0 &&
+	    sim.name[k->name].kind == N_FLIPS))
+		return;
+	for (i = 0; i < k->addresses; i++) {
+		a = &k->address[i];
+		if (oracle_allows(k, a) && fate_of(a) == NULL && (k->name < 0 ||
+		    sim.name[k->name].in_hosts || a->family == 4))
+			broken("client %d: status %u, but its target has a "
+			    "good address", id, k->status);
+	}
 }
 
 /* In a world without faults a good client with a good target gets through. */
 static void
 check_service(const struct client *k, int id)
 {
+	if (k->head_end > 0 && id > 0 && k->status != 408 &&
+	    sim.set.per_client == 0 && k->kind != K_GARBAGE)
+		check_race(k, id);
+	if (!k->literal && (!is_sure_of_names(k) || (k->name >= 0 &&
+	    sim.name[k->name].kind == N_FLIPS)))
+		return;
+	if (k->literal && k->addresses == 1 && k->head_end > 0 && id > 0 &&
+	    k->status != 408 && sim.set.per_client == 0 &&
+	    k->kind != K_GARBAGE && oracle_allows(k, &k->address[0]))
+		check_fate(k, id);
 	if (k->kind != K_PLAIN || k->addresses != 1 || !k->accepted ||
 	    sim.set.per_client > 0 || !oracle_allows(k, &k->address[0]) ||
 	    k->address[0].family != 4 || k->address[0].ip[0] != 93 ||
 	    k->address[0].ip[3] % 2 != 0)
 		return;
-	if (k->status != 200 && strcmp(k->end, "evicted") != 0 &&
-	    k->status != 408)
+	if (k->status != 200 && strcmp(k->end, "evicted") != 0)
 		broken("client %d: no tunnel in a good world (status %u, %s)",
 		    id, k->status, k->end);
 }
@@ -680,12 +815,16 @@ check_end(int status)
 	bool quiet = is_quiet_world();
 	unsigned i;
 
-	if (sim.running ? status != 0 : !sim.plan.on)
+	if (sim.running ? status != 0 : !sim.plan.on || status < 1 || status > 2)
 		broken("exit status %d", status);
+	check_descriptors();
 	for (i = 0; i < sim.conns; i++)
 		if (sim.conn[i].fd != -1)
 			broken("descriptor %d is open at the end",
 			    sim.conn[i].fd);
+	if (names_open_sockets() > 0)
+		broken("%u sockets of questions are open at the end",
+		    names_open_sockets());
 	for (i = 0; sim.running && i < sim.set.clients; i++) {
 		missing += sim.client[i].accepted &&
 		    sim.client[i].log_lines == 0;

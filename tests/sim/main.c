@@ -31,7 +31,7 @@
 #include "sim.h"
 
 #define JOBS_MAX	16
-#define SCENARIOS	8
+#define SCENARIOS	10
 #define WORLD_SECONDS	10	/* of real time: more is a hang */
 
 int connectd_main(int, char *[]);
@@ -182,7 +182,7 @@ start(struct job *j, unsigned char *kinds, size_t kinds_max)
 	j->pid = fork();
 	if (j->pid == -1) {
 		perror("fork");
-		exit(2);
+		_exit(2);
 	}
 	if (j->pid != 0)
 		return;
@@ -191,6 +191,7 @@ start(struct job *j, unsigned char *kinds, size_t kinds_max)
 	if (!verbose && !freopen("/dev/null", "w", stderr))
 		_exit(2);
 	run_world(j, kinds, kinds_max);
+	fflush(stdout);
 	_exit(0);
 }
 
@@ -232,6 +233,10 @@ finish_one(void)
 	pid_t pid = wait(&status);
 	struct job *j = jobs;
 
+	if (pid == -1) {
+		perror("wait");
+		_exit(2);
+	}
 	while (j->pid != pid)
 		j++;
 	total_calls += j->out->calls;
@@ -287,7 +292,7 @@ run_file(const char *path)
 
 	if (f == NULL) {
 		perror(path);
-		exit(2);
+		_exit(2);
 	}
 	while (fgets(line, sizeof line, f) != NULL)
 		if (line[0] >= '0' && line[0] <= '9')

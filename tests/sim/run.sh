@@ -42,17 +42,23 @@ traces() {
 	CC=$1 CFLAGS=$2 sh tests/sim/build.sh . "$build/variant" > /dev/null 2>&1 ||
 	    return 1
 	for seed in 1 2 3 5 8 13 21; do
-		"$build/variant/sim" -s $seed | tail -n 1
+		"$build/variant/sim" -s $seed > "$build/variant/out" ||
+		    return 1
+		tail -n 1 "$build/variant/out"
 	done
 }
 
 same_traces() {
-	traces cc -O0 > "$build/traces"
+	traces cc -O0 > "$build/traces" || {
+		failed=$((failed + 1))
+		echo "FAILED traces: cc -O0"
+		return
+	}
 	for flags in "cc -O2" "cc -O1 -fsanitize=address,undefined" \
 	    "clang -O2" "clang -O0"; do
 		command -v "${flags%% *}" > /dev/null || continue
-		traces "${flags%% *}" "${flags#* }" > "$build/traces.other"
-		if cmp -s "$build/traces" "$build/traces.other"; then
+		if traces "${flags%% *}" "${flags#* }" > \
+		    "$build/traces.other" && cmp -s "$build/traces" "$build/traces.other"; then
 			passed=$((passed + 1))
 			echo "traces: the same with $flags"
 		else

@@ -21,6 +21,8 @@
 #define FDS_MAX		2048
 #define HEAD_ROOM	1024
 #define PORT_BASE	10000	/* client n asks for port PORT_BASE + n */
+#define NAMES		24
+#define SERVERS_ROOM	3
 
 /* ---- randomness: one stream for the world, none anywhere else ----------- */
 
@@ -44,7 +46,7 @@ extern const char *const call_names[CALLS];
 /* Classes of random faults; each is on in a quarter of the seeds. */
 enum fault {
 	F_EINTR, F_EAGAIN, F_SHORT, F_HARD, F_SHORTAGE, F_SPURIOUS, F_HUP,
-	F_POLL, F_CLOG, F_LOG, F_SIGNAL, F_SELF, F_ACCEPT, FAULTS
+	F_POLL, F_CLOG, F_LOG, F_SIGNAL, F_ACCEPT, FAULTS
 };
 
 /* A planned fault: call number `at` fails with err, and if `forever` all later
@@ -81,6 +83,29 @@ enum origin_kind {
 	O_BLACKHOLE, O_UNREACHABLE, O_PROHIBITED, O_LATE, O_SELF, ORIGINS
 };
 
+/* What a name server does.  The first ones help, if one has patience. */
+enum server_kind {
+	S_PLAIN, S_SLOW, S_WRONG_ID, S_WRONG_QUESTION, S_WRONG_TYPE,
+	S_NO_ANSWER, S_WRONG_OWNER, S_ADDITIONAL, S_TRUNCATING, S_TWICE,
+	S_SIX_FAILS, S_LAST_HELPFUL = S_SIX_FAILS,
+	S_DEAD, S_LATE, S_REFUSES, S_FAILS, S_LOOPS, S_GARBAGE, SERVERS
+};
+
+enum name_kind {
+	N_PLAIN, N_ALIAS, N_PARTIAL, N_FLIPS, N_NOT_THERE, NAME_KINDS
+};
+
+struct sim_name {
+	char		text[32];
+	enum name_kind	kind;
+	bool		in_hosts, denied;
+	struct sim_addr	address[8];
+	unsigned	addresses;
+	int64_t		true_until[8];	/* as it was told in the DNS */
+	unsigned	version;	/* N_FLIPS */
+	unsigned long	ttl;		/* N_FLIPS, seconds */
+};
+
 enum client_kind {
 	K_PLAIN, K_EARLY, K_DRIBBLE, K_HALF_CLOSER, K_MUTE, K_FIREHOSE,
 	K_SLOW_READER, K_RESETTER, K_PIPELINER, K_GARBAGE, K_OVERSIZE, K_LEAVER,
@@ -89,11 +114,12 @@ enum client_kind {
 
 /* A connection.  `in` leads to the daemon, `out` away from it. */
 struct conn {
-	bool		used, is_client;
+	bool		is_client;
 	int		id;		/* of the client that it belongs to */
 	int		fd;		/* the daemon's, -1 if it has none */
 	struct lane	in, out;
-	bool		connecting, established, refused_now;
+	bool		connecting, established;
+	bool		connect_told;	/* the daemon knows that it stands */
 	int64_t		connect_at;	/* when the outcome comes, us */
 	int		outcome;	/* errno then; 0: good */
 	int		unsent_told;	/* by ioctl */
@@ -109,7 +135,7 @@ struct conn {
 	int64_t		clogged_until;
 	struct sim_addr	local, peer;	/* as the daemon sees them */
 	enum origin_kind kind;
-	int64_t		wake, opened;
+	int64_t		wake;
 	int64_t		lull;		/* how long the actor rested */
 	int64_t		moved;		/* the daemon moved a byte */
 	int64_t		last_progress;	/* or a kernel delivered one */
@@ -135,6 +161,8 @@ struct client {
 	struct sim_addr	address[8];	/* its target: a literal, or a name's */
 	unsigned	addresses;
 	bool		denied_name;	/* by its name, whatever the address */
+	int		name;		/* index, or -1: none of ours */
+	bool		literal;	/* its target is an address */
 	unsigned	status_wanted;	/* the only one possible, or 0 */
 	/* what the daemon said */
 	char		reply[2048];
@@ -157,6 +185,9 @@ struct settings {
 	unsigned	call_us;	/* what a call costs */
 	int64_t		calm_at;	/* us */
 	int64_t		term_at, second_term_at;	/* at the latest */
+	unsigned	servers, dns_timeout, dns_attempts;
+	enum server_kind server[SERVERS_ROOM];
+	int64_t		files_at;	/* they change, us */
 	bool		fault_on[FAULTS];
 	unsigned	fault_rate[FAULTS];	/* per million */
 };
@@ -171,6 +202,7 @@ struct sim {
 	unsigned char	*kinds;		/* of each call, if asked for */
 	size_t		kinds_max;
 	struct settings	set;
+	struct sim_name	name[NAMES];
 	struct client	client[CLIENTS_MAX];
 	struct conn	conn[CONNS_MAX];
 	unsigned	conns;
@@ -181,19 +213,19 @@ struct sim {
 	unsigned	idle_polls;
 	int64_t		idle_since;
 	int		terms;		/* SIGTERMs sent */
-	int64_t		term_at;
+	bool		term_told;	/* one came before this turn */
+	int64_t		term_at, second_term_at;
 	uint64_t	lost_lines, told_lost;
 	uint64_t	accepted;
 };
 extern struct sim sim;
 
 /* A broken invariant: says it, with time and seed, and ends the process. */
-void broken(const char *format, ...);
+void broken(const char *format, ...) __attribute__((noreturn));
 void trace(const char *format, ...);
 void mix(uint64_t value);
 
 /* world.c */
-int64_t sim_now(void);
 struct conn *new_conn(bool is_client, int id);
 void pass(struct conn *c);		/* move what can move, both lanes */
 void actor_reset(struct conn *c);
@@ -203,7 +235,9 @@ void actor_fin(struct conn *c);
 bool in_calm(void);
 bool raise_fault(enum fault f);
 bool client_waits(int id);		/* put it into the backlog */
-void set_up_files(const char *config, const char *hosts);
+void check_descriptors(void);		/* at the end none is left */
+void set_up_files(const char *config, const char *hosts,
+    const char *resolv);
 
 /* actors.c */
 void make_world(void);			/* settings, clients, files */
@@ -213,6 +247,21 @@ bool actors_done(void);
 unsigned char client_byte(int id, uint64_t pos);
 unsigned char origin_byte(int id, uint64_t pos);
 void origin_begin(struct conn *c);	/* the daemon connects */
+enum origin_kind origin_kind_at(const struct sim_addr *a);
+
+/* names.c */
+int names_open(const struct sim_addr *to, bool tcp);
+void names_close(int index);
+int names_connected(int index);
+size_t names_send(int index, const unsigned char *p, size_t n);
+int names_receive(int index, unsigned char *p, size_t room);
+bool names_readable(int index);
+int64_t names_next(int index);
+unsigned names_open_sockets(void);
+bool names_allow(const struct client *k, const struct sim_addr *a);
+bool names_helpful(const struct client *k);
+void names_draw_servers(struct settings *s);
+void names_resolv_conf(const struct settings *s, char *out, size_t room);
 
 /* check.c */
 void check_down(struct conn *c, const unsigned char *p, size_t n);

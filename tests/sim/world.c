@@ -34,12 +34,13 @@
 #define FIRST_FD	3
 #define BACKLOG_MAX	CLIENTS_MAX
 #define SIGNALS_MAX	64
+#define SCENARIO_ROOM	2048	/* less than is sent, so somebody waits */
 #define CALM_ROOM	8192	/* at the end all lanes are wide enough */
 #define FOREVER_COST_US	5000	/* a planned fault that lasts: time flies */
 
 enum fd_kind {
 	FD_FREE, FD_NULL, FD_FILE, FD_LOG, FD_PIPE_READ, FD_PIPE_WRITE,
-	FD_LISTENER, FD_STREAM, FD_DGRAM, FD_CONN
+	FD_LISTENER, FD_STREAM, FD_DGRAM, FD_CONN, FD_NAMES
 };
 
 struct file {
@@ -50,17 +51,20 @@ struct file {
 
 struct vfd {
 	enum fd_kind	kind;
-	bool		nonblock, cloexec, linger0, listening;
-	int		conn;		/* FD_CONN */
+	bool		nonblock, cloexec, linger0;
+	bool		keeps;		/* open until the end of the process */
+	int		conn;		/* FD_CONN; FD_NAMES: names.c's */
 	const struct file *file;
 	size_t		pos;
 	struct sim_addr	bound;
 };
 
 static struct vfd fds[FDS_MAX];
+static const struct sim_addr server_end = { 4, { 127, 9 }, 53 };
 static struct file files[] = {
 	{ "/sim/connectd.conf", "", 0 },
 	{ "/sim/hosts", "", 0 },
+	{ "/sim/resolv.conf", "", 0 },
 };
 static int backlog[BACKLOG_MAX], backlog_head, backlog_len;
 static int signal_len;
@@ -74,13 +78,9 @@ const char *const call_names[CALLS] = {
 	"socket", "stat", "write"
 };
 
-/* ---- time, trace, faults ------------------------------------------------ */
+static void deliver(int number);
 
-int64_t
-sim_now(void)
-{
-	return sim.now;
-}
+/* ---- time, trace, faults ------------------------------------------------ */
 
 bool
 in_calm(void)
@@ -172,7 +172,7 @@ random_fault(enum call c)
 	unsigned n = 0, i;
 
 	/* Only where a running daemon has to live with it. */
-	if (!sim.running || c == C_CLOCK || c == C_FCNTL || c == C_OPEN)
+	if (!sim.running || c == C_CLOCK || c == C_FCNTL)
 		return 0;
 	while (list[n] != 0)
 		n++;
@@ -181,6 +181,25 @@ random_fault(enum call c)
 	i = below(n);
 	return raise_fault(c == C_POLL ? F_POLL : class_of(c, list[i])) ?
 	    list[i] : 0;
+}
+
+/* A signal may come at any call. */
+static void
+signal_inside(enum call c)
+{
+	static bool inside;
+
+	if (inside || !sim.running || sim.scenario >= 0)
+		return;
+	inside = true;
+	if (sim.terms == 0 && (sim.set.term_at - sim.now < 3000 ?
+	    chance(30000) : c == C_POLL && actors_done() && below(2) == 0)) {
+		sim.terms = 1;
+		sim.term_at = sim.now;
+		deliver(SIGTERM);
+	} else if (raise_fault(F_SIGNAL))
+		deliver(below(2) == 0 ? SIGUSR1 : SIGHUP);
+	inside = false;
 }
 
 /* Every call begins here.  0, or the errno that it has to fail with. */
@@ -206,6 +225,7 @@ begin_call(enum call c, int fd)
 	sim.calls++;
 	sim.now += sim.set.call_us;
 	mix((uint64_t)c << 32 | (uint32_t)fd);
+	signal_inside(c);
 	if (err != 0) {
 		mix((uint64_t)err);
 		trace("%s(%d) fails by plan: %s", call_names[c], fd,
@@ -271,6 +291,8 @@ conn_of(int fd, const char *what)
 static uint64_t
 draw_room(void)
 {
+	if (sim.scenario >= 0)
+		return SCENARIO_ROOM;
 	switch (below(10)) {
 	case 0:
 		return between(1, 300);
@@ -292,7 +314,6 @@ new_conn(bool is_client, int id)
 	sim.live[sim.lives++] = (unsigned short)sim.conns;
 	c = &sim.conn[sim.conns++];
 	memset(c, 0, sizeof *c);
-	c->used = true;
 	c->is_client = is_client;
 	c->id = id;
 	c->fd = -1;
@@ -300,7 +321,7 @@ new_conn(bool is_client, int id)
 	c->in.room_receiver = draw_room();
 	c->out.room_sender = draw_room();
 	c->out.room_receiver = draw_room();
-	c->opened = c->last_progress = sim.now;
+	c->last_progress = sim.now;
 	return c;
 }
 
@@ -578,6 +599,8 @@ __wrap_accept(int fd, struct sockaddr *sa, socklen_t *len)
 	int id, new, err = begin_call(C_ACCEPT, fd);
 	struct conn *c;
 
+	if (sim.term_told)
+		broken("accept behind TERM");
 	if (v->kind != FD_LISTENER || !v->nonblock)
 		broken("accept on a descriptor that may block");
 	if (err == ECONNABORTED && backlog_len > 0)
@@ -603,6 +626,25 @@ __wrap_accept(int fd, struct sockaddr *sa, socklen_t *len)
 	return result(new);
 }
 
+/* A question to a name server begins. */
+static int
+connect_to_server(struct vfd *v, int fd, const struct sim_addr *to, int err)
+{
+	bool tcp = v->kind == FD_STREAM;
+
+	if (!v->nonblock || !v->cloexec || (!tcp && v->kind != FD_DGRAM))
+		broken("connect on a descriptor that may block or leak");
+	if (err != 0 && err != EINTR)
+		return fail(err);
+	v->conn = names_open(to, tcp);
+	v->kind = FD_NAMES;
+	sim.progress = true;
+	trace("connect fd %d to server %u", fd, to->ip[3]);
+	if (tcp)
+		return fail(err != 0 ? EINTR : EINPROGRESS);
+	return err != 0 ? fail(err) : result(0);
+}
+
 int __wrap_connect(int, const struct sockaddr *, socklen_t);
 int
 __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -614,6 +656,8 @@ __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 	(void)len;
 	get_addr(sa, &to);
+	if (to.port == 53)
+		return connect_to_server(v, fd, &to, err);
 	check_connect(&to);
 	if (v->kind != FD_STREAM || !v->nonblock || !v->cloexec)
 		broken("connect on a descriptor that may block or leak");
@@ -668,6 +712,12 @@ __wrap_getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 		sim.conn[v->conn].faulted = true;	/* it seems gone */
 	if (err != 0)
 		return fail(err);
+	if (v->kind == FD_NAMES) {
+		if (names_connected(v->conn) != 0)
+			return fail(ENOTCONN);
+		put_addr(&server_end, sa, len);
+		return result(0);
+	}
 	if (v->kind != FD_CONN || !sim.conn[v->conn].established ||
 	    sim.conn[v->conn].dead)
 		return fail(ENOTCONN);
@@ -696,17 +746,25 @@ int __wrap_getsockopt(int, int, int, void *, socklen_t *);
 int
 __wrap_getsockopt(int fd, int level, int option, void *p, socklen_t *len)
 {
-	struct conn *c = conn_of(fd, "getsockopt");
+	struct conn *c;
 	int err = begin_call(C_GETSOCKOPT, fd);
 
 	if (level != SOL_SOCKET || option != SO_ERROR || *len != sizeof(int))
 		broken("getsockopt that the world does not know");
 	if (err != 0)
 		return fail(err);
+	if (get(fd)->kind == FD_NAMES) {
+		err = names_connected(get(fd)->conn);
+		err = err == EAGAIN ? 0 : err;
+		memcpy(p, &err, sizeof(int));
+		sim.progress = true;
+		return result(0);
+	}
+	c = conn_of(fd, "getsockopt");
 	settle_connect(c);
 	memcpy(p, &c->error, sizeof(int));
-	if (c->established || c->error != 0)
-		sim.progress = true;
+	if (c->error != 0 || (c->established && !c->connect_told))
+		sim.progress = c->connect_told = true;
 	c->error = 0;
 	return result(0);
 }
@@ -777,14 +835,31 @@ fill_message(struct conn *c, const struct msghdr *m, uint64_t n)
 	}
 }
 
+static ssize_t
+receive_names(int fd, struct msghdr *m, int err)
+{
+	int n;
+
+	if (err != 0)
+		return fail(err);
+	n = names_receive(fds[fd].conn, m->msg_iov[0].iov_base,
+	    m->msg_iov[0].iov_len);
+	if (n != -EAGAIN)
+		sim.progress = true;
+	return n < 0 ? fail(-n) : result(n);
+}
+
 ssize_t __wrap_recvmsg(int, struct msghdr *, int);
 ssize_t
 __wrap_recvmsg(int fd, struct msghdr *m, int flags)
 {
-	struct conn *c = conn_of(fd, "recvmsg");
+	struct conn *c;
 	uint64_t n, room = total(m);
 	int err = begin_call(C_RECVMSG, fd);
 
+	if (get(fd)->kind == FD_NAMES)
+		return receive_names(fd, m, err);
+	c = conn_of(fd, "recvmsg");
 	if (!fds[fd].nonblock || !fds[fd].cloexec || flags != 0)
 		broken("recvmsg on a descriptor that may block");
 	if (room == 0)
@@ -806,9 +881,8 @@ __wrap_recvmsg(int fd, struct msghdr *m, int flags)
 		}
 		if (!c->in.fin_arrived && !c->dead)
 			return fail(EAGAIN);
-		sim.progress = true;
 		if (c->in.fin_arrived && !c->in.fin_taken) {
-			c->in.fin_taken = true;
+			sim.progress = c->in.fin_taken = true;
 			c->eof_taken_at = sim.now;
 		}
 		return result(0);
@@ -844,7 +918,7 @@ ssize_t __wrap_sendmsg(int, const struct msghdr *, int);
 ssize_t
 __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
 {
-	struct conn *c = conn_of(fd, "sendmsg");
+	struct conn *c;
 	uint64_t n = total(m), room;
 	int err = begin_call(C_SENDMSG, fd);
 
@@ -854,6 +928,12 @@ __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
 		broken("sendmsg that may raise SIGPIPE");
 	if (n == 0)
 		broken("sendmsg of nothing");
+	if (get(fd)->kind == FD_NAMES) {
+		sim.progress = true;
+		return err != 0 ? fail(err) : result((int)names_send(
+		    fds[fd].conn, m->msg_iov[0].iov_base, (size_t)n));
+	}
+	c = conn_of(fd, "sendmsg");
 	if (c->out.fin_sent)
 		broken("sendmsg behind the FIN on fd %d", fd);
 	if (!c->established)
@@ -955,13 +1035,15 @@ __wrap_close(int fd)
 		c = &sim.conn[v->conn];
 		close_conn(c, v->linger0);
 	}
+	if (v->kind == FD_NAMES)
+		names_close(v->conn);
 	v->kind = FD_FREE;
 	sim.progress = true;
 	return err != 0 ? fail(err) : result(0);
 }
 
 void
-set_up_files(const char *config, const char *hosts)
+set_up_files(const char *config, const char *hosts, const char *resolv)
 {
 	int i;
 
@@ -969,6 +1051,8 @@ set_up_files(const char *config, const char *hosts)
 	files[0].size = strlen(config);
 	files[1].text = hosts;
 	files[1].size = strlen(hosts);
+	files[2].text = resolv;
+	files[2].size = strlen(resolv);
 	for (i = 0; i < FIRST_FD; i++)
 		fds[i].kind = FD_NULL;
 }
@@ -1007,6 +1091,7 @@ __wrap_open(const char *path, int flags, ...)
 	if (fd < 0)
 		return fail(EMFILE);
 	fds[fd].file = file;
+	fds[fd].keeps = kind == FD_LOG || strcmp(path, "/dev/urandom") == 0;
 	fds[fd].nonblock = (flags & O_NONBLOCK) != 0;
 	return result(fd);
 }
@@ -1024,6 +1109,7 @@ __wrap_stat(const char *path, struct stat *st)
 		return fail(ENOENT);
 	memset(st, 0, sizeof *st);
 	st->st_size = (off_t)file->size;
+	st->st_mtim.tv_sec = sim.now >= sim.set.files_at;
 	return result(0);
 }
 
@@ -1052,6 +1138,8 @@ __wrap_read(int fd, void *p, size_t n)
 	if (err != 0)
 		return fail(err);
 	if (v->kind == FD_PIPE_READ) {
+		if (!v->nonblock || !v->cloexec)
+			broken("the pipe of the signals may block or leak");
 		if (signal_len == 0)
 			return fail(EAGAIN);
 		n = (size_t)signal_len < n ? (size_t)signal_len : n;
@@ -1081,6 +1169,8 @@ __wrap_write(int fd, const void *p, size_t n)
 	int err = begin_call(C_WRITE, fd);
 
 	if (v->kind == FD_PIPE_WRITE) {
+		if (!v->nonblock || !v->cloexec)
+			broken("the pipe of the signals may block or leak");
 		if (err != 0 || signal_len == SIGNALS_MAX)
 			return fail(err != 0 ? err : EAGAIN);
 		signal_len++;
@@ -1140,6 +1230,14 @@ __wrap_clock_gettime(clockid_t id, struct timespec *t)
 	t->tv_sec = (time_t)(sim.now / 1000000);
 	t->tv_nsec = (long)(sim.now % 1000000) * 1000;
 	return result(0);
+}
+
+unsigned __wrap_if_nametoindex(const char *);
+unsigned
+__wrap_if_nametoindex(const char *name)
+{
+	broken("nobody has named an interface: %s", name);
+	return 0;
 }
 
 /* ---- signals ------------------------------------------------------------ */
@@ -1206,6 +1304,11 @@ ready_events(struct pollfd *p)
 	case FD_CONN:
 		r = conn_events(&sim.conn[v->conn]);
 		break;
+	case FD_NAMES:
+		r = names_readable(v->conn) ? POLLIN : 0;
+		if (names_connected(v->conn) != EAGAIN)
+			r |= POLLOUT;
+		break;
 	case FD_LISTENER:
 		r = backlog_len > 0 ? POLLIN : 0;
 		break;
@@ -1219,7 +1322,8 @@ ready_events(struct pollfd *p)
 	default:
 		broken("poll for descriptor %d, which says nothing", p->fd);
 	}
-	if (v->kind == FD_CONN && raise_fault(F_SPURIOUS))
+	if ((v->kind == FD_CONN || v->kind == FD_NAMES) &&
+	    raise_fault(F_SPURIOUS))
 		r |= below(2) == 0 ? POLLIN : POLLOUT;
 	return r & (p->events | POLLERR | POLLHUP);
 }
@@ -1247,6 +1351,8 @@ run_signals(void)
 	    (sim.terms == 1 && sim.now >= sim.set.second_term_at)) {
 		if (sim.terms++ == 0)
 			sim.term_at = sim.now;
+		else
+			sim.second_term_at = sim.now;
 		deliver(SIGTERM);
 		return true;
 	}
@@ -1265,6 +1371,9 @@ next_event(const struct pollfd *p, nfds_t n, int64_t end)
 	nfds_t i;
 
 	for (i = 0; i < n; i++) {
+		if (fds[p[i].fd].kind == FD_NAMES &&
+		    names_next(fds[p[i].fd].conn) < next)
+			next = names_next(fds[p[i].fd].conn);
 		if (fds[p[i].fd].kind != FD_CONN)
 			continue;
 		c = &sim.conn[fds[p[i].fd].conn];
@@ -1326,8 +1435,6 @@ __wrap_poll(struct pollfd *p, nfds_t n, int ms)
 	err = begin_call(C_POLL, (int)n);
 	check_spin();
 	check_turn();
-	if (err == 0 && sim.set.nofile > 0 && n > FDS_MAX)
-		err = EINVAL;
 	if (err != 0) {
 		sim.now += 1000;
 		sim.injected = true;
@@ -1337,15 +1444,32 @@ __wrap_poll(struct pollfd *p, nfds_t n, int ms)
 	}
 	for (;;) {
 		actors_run();
-		if (run_signals())
+		if (run_signals()) {
+			sim.term_told = sim.terms > 0;
 			return fail(EINTR);
+		}
 		r = set_revents(p, n);
 		if (r > 0 || sim.now >= end) {
 			trace_poll(p, n, ms);
+			check_turn();
+			sim.term_told = sim.terms > 0;
 			return result(r);
 		}
 		sim.now = next_event(p, n, end);
 	}
+}
+
+void
+check_descriptors(void)
+{
+	int fd;
+
+	for (fd = FIRST_FD; fd < FDS_MAX && sim.running; fd++)
+		if (fds[fd].kind != FD_FREE && !fds[fd].keeps &&
+		    fds[fd].kind != FD_PIPE_READ &&
+		    fds[fd].kind != FD_PIPE_WRITE)
+			broken("descriptor %d (kind %d) is open at the end",
+			    fd, (int)fds[fd].kind);
 }
 
 /* ---- memory, exit ------------------------------------------------------- */
