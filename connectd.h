@@ -405,6 +405,18 @@ void names_resolv_init(struct resolv *);
  */
 void names_resolv_parse(struct resolv *, const char *text, size_t n);
 
+/*
+ * How many names to ask for in place of name[0..n), and the ith of them: one
+ * that has a dot, or is `absolute`, stands for itself; another one is tried in
+ * each domain of the search list and then as it is, or first if ndots is 0.
+ * Returns the length of it in `out`, 0 if there are not so many or it would be
+ * too long for a name.
+ */
+unsigned names_candidates(const struct resolv *, const char *name, size_t n,
+    bool absolute);
+size_t names_candidate(const struct resolv *, const char *name, size_t n,
+    bool absolute, unsigned i, char out[NAME_MAX_LEN]);
+
 /* ---- http: syntax of HTTP/1.x for CONNECT -------------------------------- */
 
 /* The authority of a request: an address, or a name in lower case without the

@@ -358,3 +358,42 @@ names_resolv_parse(struct resolv *r, const char *text, size_t n)
 	(void)names_parse_server("::1", 3, &r->server[1]);
 	r->servers = 2;
 }
+
+/* ---- the search list ----------------------------------------------------- */
+
+unsigned
+names_candidates(const struct resolv *r, const char *name, size_t n,
+    bool absolute)
+{
+	size_t at = 0, len;
+	unsigned count = 1;
+
+	if (absolute || memchr(name, '.', n) != NULL)
+		return 1;
+	while (dns_names_next(&r->search, &at, &len) != NULL)
+		count++;
+	return count;
+}
+
+size_t
+names_candidate(const struct resolv *r, const char *name, size_t n,
+    bool absolute, unsigned i, char out[NAME_MAX_LEN])
+{
+	unsigned count = names_candidates(r, name, n, absolute);
+	unsigned itself = r->ndots == 0 ? 0 : count - 1;
+	size_t at = 0, len = 0;
+	const char *domain = NULL;
+
+	if (i >= count)
+		return 0;
+	memcpy(out, name, n);
+	if (i == itself)
+		return n;
+	for (i += i < itself; i > 0; i--)
+		domain = dns_names_next(&r->search, &at, &len);
+	if (n + 1 + len > NAME_MAX_LEN)
+		return 0;
+	out[n] = '.';
+	memcpy(out + n + 1, domain, len);
+	return n + 1 + len;
+}

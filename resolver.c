@@ -89,12 +89,12 @@ static struct {
 	struct lookup	*lookup;
 	unsigned	used;		/* lookups that ever were */
 	unsigned	queued;
-	struct lookup	*chain[CHAINS];
+	struct lookup	**chain;	/* CHAINS of them */
 	uint32_t	seed;
 	struct list	list[L_KNOWN + 1];
-	struct session	session[LOOKUPS_MAX];
+	struct session	*session;	/* LOOKUPS_MAX of them */
 	struct lookup	local;		/* the answer that needed nobody */
-	char		text[RESOLV_ROOM];
+	char		*text;		/* RESOLV_ROOM bytes, to read into */
 	struct resolver_totals totals;
 } names;
 
@@ -195,46 +195,6 @@ take_lookup(void)
 	return k;
 }
 
-/* ---- the search list ----------------------------------------------------- */
-
-/* How many domains there are to try it in. */
-static unsigned
-count_domains(const struct lookup *k)
-{
-	size_t at = 0, len;
-	unsigned n = 0;
-
-	if (k->absolute || memchr(k->name, '.', k->name_len) != NULL)
-		return 0;
-	while (dns_names_next(&names.resolv.search, &at, &len) != NULL)
-		n++;
-	return n;
-}
-
-/*
- * The name to ask as candidate i: the name in each of the domains, and the name
- * itself at the end, or at the beginning if ndots is 0.  Its length, 0 if it
- * would be too long.
- */
-static size_t
-candidate_name(const struct lookup *k, unsigned i, char out[NAME_MAX_LEN])
-{
-	unsigned itself = names.resolv.ndots == 0 ? 0 : count_domains(k);
-	size_t at = 0, len = 0, n = k->name_len;
-	const char *domain = NULL;
-
-	memcpy(out, k->name, n);
-	if (i == itself)
-		return n;
-	for (i += i < itself; i > 0; i--)
-		domain = dns_names_next(&names.resolv.search, &at, &len);
-	if (n + 1 + len > NAME_MAX_LEN)
-		return 0;
-	out[n] = '.';
-	memcpy(out + n + 1, domain, len);
-	return n + 1 + len;
-}
-
 /* ---- asking -------------------------------------------------------------- */
 
 static void
@@ -257,12 +217,22 @@ ask(struct session *s, enum family f, const char *name, size_t n, int64_t now)
 	query_start(&d->query, f == V4 ? DNS_A : DNS_AAAA, name, n, now);
 }
 
+/* The name to ask now; its length, 0 if there is none. */
+static size_t
+candidate(const struct session *s, char out[NAME_MAX_LEN])
+{
+	const struct lookup *k = s->lookup;
+
+	return names_candidate(&names.resolv, k->name, k->name_len,
+	    k->absolute, s->candidate, out);
+}
+
 /* Ask the families that need not wait for the other one. */
 static void
 ask_candidate(struct session *s, int64_t now)
 {
 	char name[NAME_MAX_LEN];
-	size_t n = candidate_name(s->lookup, s->candidate, name);
+	size_t n = candidate(s, name);
 	struct leg *v6 = &s->leg[V6], *v4 = &s->leg[V4];
 
 	if (!v6->begun && !v6->over)
@@ -278,10 +248,11 @@ begin_candidate(struct session *s, int64_t now)
 {
 	struct lookup *k = s->lookup;
 	char name[NAME_MAX_LEN];
-	size_t n = 0;
+	size_t n;
 
-	while (s->candidate <= count_domains(k) &&
-	    (n = candidate_name(k, s->candidate, name)) == 0)
+	while ((n = candidate(s, name)) == 0 &&
+	    s->candidate < names_candidates(&names.resolv, k->name,
+	    k->name_len, k->absolute))
 		s->candidate++;
 	if (n == 0)
 		return false;
@@ -385,8 +356,7 @@ follow(struct session *s, enum family f, const struct dns_answer *a,
 {
 	struct leg *d = &s->leg[f];
 
-	if (d->links > DNS_LINKS_MAX ||
-	    dns_name_special(a->end, a->end_len) != DNS_ORDINARY)
+	if (dns_name_special(a->end, a->end_len) != DNS_ORDINARY)
 		fail_leg(d);
 	else
 		ask(s, f, a->end, a->end_len, now);
@@ -398,11 +368,12 @@ take_answer(struct session *s, enum family f, enum dns_outcome outcome,
 {
 	struct leg *d = &s->leg[f];
 
-	if (!take_aliases(&s->lookup->answer, &a->aliases)) {
+	d->links += a->links;
+	if (d->links > DNS_LINKS_MAX ||
+	    !take_aliases(&s->lookup->answer, &a->aliases)) {
 		fail_leg(d);
 		return;
 	}
-	d->links += a->links;
 	if (outcome == DNS_PARTIAL) {
 		d->ttl = a->ttl < d->ttl ? a->ttl : d->ttl;
 		follow(s, f, a, now);
@@ -603,7 +574,27 @@ size_t
 resolver_memory(size_t room)
 {
 	return LOOKUPS_KEPT * sizeof(struct lookup) +
-	    2 * names_hosts_memory(room) + query_memory();
+	    LOOKUPS_MAX * sizeof(struct session) +
+	    CHAINS * sizeof(struct lookup *) + 2 * names_hosts_memory(room) +
+	    RESOLV_ROOM + query_memory();
+}
+
+/* Returns what is left of it.  Most of it is not touched before it is used. */
+static char *
+share_out(void *memory, size_t room)
+{
+	char *p;
+
+	names.lookup = memory;
+	names.session = (struct session *)(void *)(names.lookup + LOOKUPS_KEPT);
+	names.chain = (struct lookup **)(void *)(names.session + LOOKUPS_MAX);
+	p = (char *)(names.chain + CHAINS);
+	names_hosts_init(&names.hosts[0], p, room);
+	p += names_hosts_memory(room);
+	names_hosts_init(&names.hosts[1], p, room);
+	p += names_hosts_memory(room);
+	names.text = p;
+	return p + RESOLV_ROOM;
 }
 
 unsigned
@@ -615,16 +606,11 @@ resolver_waits(void)
 void
 resolver_init(const struct config *cfg, void *memory, size_t room, int64_t now)
 {
-	char *p = memory;
+	char *p;
 
 	memset(&names, 0, sizeof names);
 	names.cfg = cfg;
-	names.lookup = memory;
-	p += LOOKUPS_KEPT * sizeof(struct lookup);
-	names_hosts_init(&names.hosts[0], p, room);
-	p += names_hosts_memory(room);
-	names_hosts_init(&names.hosts[1], p, room);
-	p += names_hosts_memory(room);
+	p = share_out(memory, room);
 	/* Without randomness chains may be made long, nothing worse. */
 	(void)sys_random(&names.seed, sizeof names.seed);
 	names_resolv_init(&names.resolv);

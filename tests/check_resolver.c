@@ -1998,6 +1998,7 @@ END_TEST
 
 START_TEST(it_wants_no_more_entries_than_it_says)
 {
+	set_up("");
 	ck_assert_uint_eq(resolver_waits(), LOOKUPS_MAX * FAMILIES);
 }
 END_TEST

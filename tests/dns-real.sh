@@ -238,6 +238,7 @@ nsd_settings() {
 	    ip-address: 127.0.0.1@$1
 	    username: ""
 	    zonesdir: "$dir"
+	    database: ""
 	    pidfile: "$dir/nsd.pid"
 	    zonelistfile: "$dir/zone.list"
 	    xfrdfile: "$dir/xfrd.state"

@@ -368,6 +368,13 @@ def a_chain_that_goes_on_elsewhere_is_asked_for():
             dns.script["n%d.test" % i] = Reply("CNAME n%d.test" % (i + 1))
         refused(proxy, "n0.test", 502, "dns_error", "SERVFAIL")
         equal(len(dns.asked("n17.test")), 0)
+        links = ["l%d.test CNAME l%d.test" % (i, i + 1) for i in range(20)]
+        dns.script["l0.test"] = Reply(links[:10])
+        dns.script["l10.test"] = Reply(links[10:16] + ["l16.test " + HERE])
+        reach(proxy, "l0.test", server)
+        dns.script["l1.test"] = Reply(links[1:11])
+        dns.script["l11.test"] = Reply(links[11:18] + ["l18.test " + HERE])
+        refused(proxy, "l1.test", 502, "dns_error", "SERVFAIL")
         for i in range(4):      # round and round
             dns.script["r%d.test" % i] = Reply("CNAME r%d.test" % ((i + 1) % 4))
         refused(proxy, "r0.test", 502, "dns_error", "SERVFAIL")
@@ -554,7 +561,8 @@ def refusing_server():
 def a_server_that_does_not_help_is_followed_by_the_next():
     """Goal: DNS-17, RES-4: at once, whether it says so or its port is
     closed."""
-    with DnsServer() as bad, listener() as server, refusing_server() as closed, \
+    with DnsServer() as bad, listener() as server, \
+            refusing_server() as closed, \
             DnsServer({"a.test": [HERE], "b.test": [HERE]}) as good:
         for rcode in (FORMERR, SERVFAIL, NOTIMP, REFUSED, 9, 15):
             bad.script[None] = Reply(EVIL, rcode=rcode)
