@@ -1,5 +1,6 @@
-# connectd: make, make run, make demo, make test, make install; and for those
-# who doubt: make asan, make sim, make sim-plants, make sim-pairs, make fuzz.
+# connectd: make, make run, make demo, make test, make install; for those who
+# doubt: make asan, make sim, make sim-plants, make sim-pairs, make fuzz; and
+# figures: make bench.
 # Works in GNU make and bmake.  Yours: CC CFLAGS CPPFLAGS LDFLAGS LIBS PREFIX
 # SBINDIR SYSCONFDIR MANDIR DESTDIR, from the environment or the command line.
 
@@ -30,7 +31,7 @@ $(OBJS): connectd.h
 run: connectd
 	@echo 'connectd on 127.0.0.1:3128 and [::1]:3128, to public addresses,' \
 	    'port 443; stop it with Control-C.  Try:'
-	@echo '    curl -x http://127.0.0.1:3128 -k https://1.1.1.1/'
+	@echo '    curl -x http://127.0.0.1:3128 https://www.example.com/'
 	@exec ./connectd -f /dev/null
 
 demo: connectd
@@ -52,6 +53,10 @@ sim-plants:
 
 sim-pairs:
 	@CC="$(CC)" CFLAGS="$(CFLAGS)" sh tests/sim/run.sh pairs
+
+# What things cost: figures, no verdict.
+bench: connectd
+	@CONNECTD=./connectd CC="$(CC)" python3 tests/bench-dns.py
 
 # make fuzz T=600: seconds for each target.  Needs clang with libFuzzer.
 T = 60
