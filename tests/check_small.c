@@ -3,7 +3,8 @@
  * Small worlds, all of them.  Each test goes through every case that can be
  * made of a few pieces and compares the answer with that of a second, plainer
  * program: a queue for rings, tests/fuzz/recognise.h for requests, names and
- * addresses (inet_pton at the bottom), tests/fuzz/judge.h for rules.  Nothing
+ * addresses (inet_pton at the bottom), tests/fuzz/judge.h for rules, and
+ * tests/fuzz/slow_dns.h for messages of name servers.  Nothing
  * is drawn at random.  With SANITIZED in the environment the worlds are
  * smaller, as each step takes longer.
  */
@@ -12,9 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../connectd.h"
+#include "dns_message.h"
 #include "fuzz/judge.h"
 #include "fuzz/recognise.h"
+#include "fuzz/slow_dns.h"
 
 #define COUNT(table) ((unsigned)(sizeof (table) / sizeof (table)[0]))
 #define TEXT_MAX	512u
@@ -1150,6 +1152,101 @@ START_TEST(every_three_rules)
 }
 END_TEST
 
+/* ---- messages of name servers ---------------------------------------------- */
+
+static struct dns_question question;
+static struct message message;
+
+/* From memory of its own size: both decoders say the same. */
+static void
+check_decoders(void)
+{
+	unsigned char *copy = malloc(message.n);
+	struct dns_answer a, b;
+	enum dns_outcome ours, slow;
+
+	ck_assert_ptr_nonnull(copy);
+	memcpy(copy, message.p, message.n);
+	ours = dns_decode(copy, message.n, &question, &a);
+	slow = slow_decode(copy, message.n, &question, &b);
+	free(copy);
+	if (!slow_agrees(ours, &a, slow, &b))
+		fail_text("the decoders differ", (const char *)message.p + 12,
+		    message.n - 12);
+}
+
+/* An owner of up to five of these bytes, in front of an address. */
+START_TEST(every_owner_of_five_bytes)
+{
+	static const unsigned char bytes[] = { 0, 1, 'a', 2, 0x3f, 0x40, 0xc0,
+	    0x0c, 0x19 };
+	unsigned at[DEPTH_MAX] = { 0 }, n, k, deep = depth(5, 4);
+
+	set_question(&question, "a.a", DNS_A);
+	for (n = 0; n <= deep; n++)
+		do {
+			begin_answer(&message, &question, GOOD_FLAGS);
+			message.p[7] = 1;
+			for (k = 0; k < n; k++)
+				put_bytes(&message, &bytes[at[k]], 1);
+			put_bytes(&message, "\0\1\0\1\0\0\0\1\0\4\1\2\3\4",
+			    14);
+			check_decoders();
+			for (k = 0; k < n && ++at[k] == sizeof bytes; k++)
+				at[k] = 0;
+		} while (k < n);
+}
+END_TEST
+
+static void
+put_piece(unsigned which)
+{
+	switch (which) {
+	case 0:
+		put_addr(&message, QUESTION, 50, "192.0.2.1");
+		break;
+	case 1:
+		put_addr(&message, "b", 40, "192.0.2.2");
+		break;
+	case 2:
+		put_addr(&message, "c", 30, "192.0.2.3");
+		break;
+	case 3:
+		put_cname(&message, QUESTION, 60, "b");
+		break;
+	case 4:
+		put_cname(&message, "b", 20, "c");
+		break;
+	case 5:
+		put_cname(&message, "c", 10, "a.a");
+		break;
+	case 6:
+		put_soa(&message, 70, 5);
+		break;
+	default:
+		message.section = ADDITIONAL;
+		put_record(&message, "", TYPE_OPT, 1ul << 24, 0);
+		break;
+	}
+}
+
+START_TEST(every_answer_of_five_records)
+{
+	unsigned at[DEPTH_MAX] = { 0 }, n, k, deep = depth(5, 4);
+
+	set_question(&question, "a.a", DNS_A);
+	for (n = 0; n <= deep; n++)
+		do {
+			begin_answer(&message, &question, GOOD_FLAGS);
+			for (k = 0; k < n; k++)
+				put_piece(at[k]);
+			check_decoders();
+			for (k = 0; k < n && ++at[k] == 8; k++)
+				at[k] = 0;
+		} while (k < n);
+}
+END_TEST
+
 /* ---- all of it ------------------------------------------------------------- */
 
 static TCase *
@@ -1197,6 +1294,10 @@ small_suite(void)
 	tcase_add_loop_test(tc, the_ends_of_every_prefix_that_has_a_class, 0,
 	    (int)JUDGE_ROWS);
 	tcase_add_loop_test(tc, every_prefix_of_four_more_letters, 0, 13);
+
+	tc = add_case(s, "messages");
+	tcase_add_test(tc, every_owner_of_five_bytes);
+	tcase_add_test(tc, every_answer_of_five_records);
 
 	tc = add_case(s, "rules");
 	tcase_add_test(tc, every_rule);
