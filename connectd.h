@@ -304,6 +304,7 @@ struct facts {
 	size_t		 name_len;
 	uint16_t	 port;
 	const struct addr *address;
+	const struct dns_names *aliases;	/* of a resolved name; or NULL */
 };
 
 enum action {
@@ -331,7 +332,8 @@ struct verdict {
 
 /*
  * The first rule that matches decides; if none does, DENY.  A deny rule
- * matches an address if it names the address or an IPv4 address inside it; an
+ * matches an address if it names the address or an IPv4 address inside it, and
+ * a name if it names it or an alias that it went through; an
  * allow rule must leave none of them over that is special or private; of the
  * client's addresses an allow rule looks at the outer one only.  RESOLVE
  * is given only while facts.address is NULL, and only if some address could be
@@ -888,7 +890,8 @@ struct reach {
 	int64_t		asked;		/* for the name */
 	int64_t		dns_ms;		/* it took; -1: nothing was asked */
 	struct addr	address;	/* connected to; family 0: none yet */
-	struct addr	denied;		/* the first one that is */
+	struct addr	denied;		/* the first one that is, and why */
+	struct verdict	verdict;
 	bool		taken[FAMILIES];
 	bool		loops;		/* an address is our own listener */
 	bool		full;		/* no lookup was to be had */

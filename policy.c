@@ -463,15 +463,32 @@ is_name_matcher(const struct matcher *m)
 }
 
 static bool
-name_hit(const struct matcher *m, const struct facts *q)
+is_named(const struct matcher *m, const char *name, size_t n)
 {
-	bool same = dns_name_equal(q->name, q->name_len, m->name, m->name_len);
-	bool below = dns_name_below(q->name, q->name_len, m->name, m->name_len);
-
-	if (q->name_len == 0)
+	if (n == 0)
 		return false;
-	return (same && m->kind != MATCH_NAME_BELOW) ||
-	    (below && m->kind != MATCH_NAME);
+	return (m->kind != MATCH_NAME_BELOW &&
+	    dns_name_equal(name, n, m->name, m->name_len)) ||
+	    (m->kind != MATCH_NAME &&
+	    dns_name_below(name, n, m->name, m->name_len));
+}
+
+/* What is denied is so under all of its names; a permission is for the one that
+ * was asked for. */
+static bool
+name_hit(const struct rule *r, const struct matcher *m, const struct facts *q)
+{
+	const char *alias;
+	size_t at = 0, n;
+
+	if (is_named(m, q->name, q->name_len))
+		return true;
+	if (r->allow || q->aliases == NULL)
+		return false;
+	while ((alias = dns_names_next(q->aliases, &at, &n)) != NULL)
+		if (is_named(m, alias, n))
+			return true;
+	return false;
 }
 
 /* Does one word of an address list hit one face? */
@@ -497,7 +514,7 @@ to_hit(const struct rule *r, const struct matcher *m, const struct facts *q,
 {
 	if (!is_name_matcher(m))
 		return face_hit(m, f);
-	return name_hit(m, q) && (!r->allow || f->neutral ||
+	return name_hit(r, m, q) && (!r->allow || f->neutral ||
 	    (f->classes & CLASS_SPECIAL) == 0);
 }
 
@@ -537,7 +554,7 @@ match_to(const struct rule *r, const struct facts *q)
 	for (i = 0; i < tos; i++) {
 		if (!is_name_matcher(&to[i]))
 			result = MAY_MATCH;
-		else if (name_hit(&to[i], q))
+		else if (name_hit(r, &to[i], q))
 			return r->allow ? MAY_MATCH : MATCHES;
 	}
 	return result;
@@ -581,7 +598,7 @@ matches_by_name(const struct rule *r, const struct facts *q)
 	unsigned i;
 
 	for (i = 0; i < r->tos; i++)
-		if (is_name_matcher(&r->to[i]) && name_hit(&r->to[i], q))
+		if (is_name_matcher(&r->to[i]) && name_hit(r, &r->to[i], q))
 			return true;
 	return false;
 }

@@ -69,6 +69,8 @@ judge(const struct reach *r, const struct addr *address, struct facts *q,
 	q->name_len = r->target->name_len;
 	q->port = r->target->addr.port;
 	q->address = address;
+	q->aliases = r->lookup == NULL ? NULL :
+	    &resolver_answer(r->lookup)->aliases;
 	policy_decide(reach.cfg->rule, reach.cfg->rules, q, v);
 }
 
@@ -86,8 +88,10 @@ take_addresses(struct reach *r, const struct addr *list, int n)
 		a.port = r->target->addr.port;
 		judge(r, &a, &q, &v);
 		if (v.action != ALLOW) {
-			if (r->denied.family == 0)
+			if (r->denied.family == 0) {
 				r->denied = a;
+				r->verdict = v;
+			}
 		} else if (is_own(&a))
 			r->loops = true;
 		else
@@ -238,14 +242,17 @@ static const struct reason loop = { 502, "proxy_loop_detected", NULL,
 static const struct reason busy = { 503, "proxy_internal_error", NULL,
     "too many names are being looked up" };
 
-/* Say what the rules said. */
+/* Say what the rules said, of the name or of its first address. */
 static void
-deny(const struct reach *r, const struct addr *address, struct refusal *out)
+deny(const struct reach *r, struct refusal *out)
 {
+	const struct addr *a = r->denied.family != 0 ? &r->denied : NULL;
 	struct verdict v;
 	struct facts q;
 
-	judge(r, address, &q, &v);
+	judge(r, a, &q, &v);
+	if (a != NULL)
+		v = r->verdict;		/* its aliases are known no more */
 	out->status = 403;
 	out->error = v.by_address ? "destination_ip_prohibited" :
 	    "http_request_denied";
@@ -263,14 +270,14 @@ reach_refusal(const struct reach *r, struct refusal *out)
 		if (r->dial.failure < DIAL_TIMEOUT && !dial_is_over(&r->dial))
 			why = &by_dial[DIAL_TIMEOUT];
 	} else if (r->denied.family != 0) {
-		deny(r, &r->denied, out);
+		deny(r, out);
 		return;
 	} else if (r->loops)
 		why = &loop;
 	else if (r->full)
 		why = &busy;
 	else if (r->lookup == NULL && r->dns_ms == -1) {
-		deny(r, NULL, out);
+		deny(r, out);
 		return;
 	} else
 		why = &by_name[r->failure];

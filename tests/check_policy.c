@@ -1554,7 +1554,53 @@ set_facts(struct facts *q, const struct addr *client, const char *name,
 	q->name_len = name == NULL ? 0 : strlen(name);
 	q->port = (uint16_t)port;
 	q->address = target;
+	q->aliases = NULL;
 }
+
+/* A name that went through www.evil.test and edge.b.example. */
+static const struct alias_row {
+	const char	*rules;
+	enum action	 action;
+	unsigned	 n;		/* rule that decides, from 1; 0: none */
+} alias_rows[] = {
+	{ "allow", ALLOW, 1 },
+	{ "deny to www.evil.test ; allow", DENY, 1 },
+	{ "deny to .evil.test ; allow", DENY, 1 },
+	{ "deny to *.evil.test ; allow", DENY, 1 },
+	{ "deny to evil.test ; allow", ALLOW, 2 },
+	{ "deny to edge.b.example ; allow", DENY, 1 },
+	{ "deny to b.example ; allow", ALLOW, 2 },
+	{ "deny to .vil.test ; allow", ALLOW, 2 },
+	{ "allow ; deny to .evil.test", ALLOW, 1 },
+	{ "allow to a.example ; deny to .evil.test", ALLOW, 1 },
+	/* a permission is for the name that was asked for */
+	{ "allow to .evil.test", DENY, 0 },
+	{ "allow to edge.b.example", DENY, 0 }
+};
+
+START_TEST(what_is_denied_is_so_under_all_its_names)
+{
+	const struct alias_row *row = &alias_rows[_i];
+	struct addr client = address("10.0.0.1"), target = address("8.8.8.8");
+	struct dns_names aliases;
+	struct facts facts;
+	struct verdict v;
+	struct book book;
+
+	memset(&aliases, 0, sizeof aliases);
+	ck_assert(dns_names_add(&aliases, "www.evil.test", 13));
+	ck_assert(dns_names_add(&aliases, "edge.b.example", 14));
+	read_book(&book, row->rules);
+	set_facts(&facts, &client, "a.example", 443, &target);
+	facts.aliases = &aliases;
+	policy_decide(book.rule, book.rules, &facts, &v);
+	ck_assert_int_eq(v.action, row->action);
+	ck_assert_ptr_eq(v.rule, row->n == 0 ? NULL : &book.rule[row->n - 1]);
+	/* Then it is not the address that decides. */
+	if (row->action == DENY && row->n > 0)
+		ck_assert(!v.by_address);
+}
+END_TEST
 
 START_TEST(a_request_gets_the_verdict_of_its_row)
 {
@@ -2019,6 +2065,8 @@ policy_suite(void)
 
 	tc = tcase_create("rules");
 	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, what_is_denied_is_so_under_all_its_names, 0,
+	    COUNT(alias_rows));
 	tcase_add_loop_test(tc, a_request_gets_the_verdict_of_its_row, 0,
 	    COUNT(decides));
 	tcase_add_loop_test(tc, a_refusal_is_explained_in_the_words_of_its_user,

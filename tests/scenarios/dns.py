@@ -926,6 +926,23 @@ def addresses_are_judged_one_by_one():
         assert not pending(bad), "a denied address was dialled"
 
 
+def a_deny_rule_sees_every_name_of_a_chain():
+    """Goal: an alias does not hide what is denied; a permission is for the
+    name that was asked for."""
+    zone = {"a.test": ["CNAME www.evil.test"], "www.evil.test": [HERE],
+            "b.test": ["CNAME good.test"], "good.test": [HERE]}
+    with DnsServer(zone) as dns, listener() as server:
+        deny = "deny to .evil.test"
+        with Daemon(deny, ALLOW_LOOPBACK, servers=[dns]) as proxy:
+            refused(proxy, "a.test", 403, "http_request_denied")
+            reach(proxy, "b.test", server)
+            line = proxy.tunnels(2)[0]
+            equal(line["rule"], proxy.line_of(deny))
+        with Daemon("allow to good.test,127.0.0.9 port any",
+                    servers=[dns]) as proxy:
+            refused(proxy, "b.test", 403, "destination_ip_prohibited")
+
+
 # ---- what is remembered -----------------------------------------------------
 
 CHAIN = ["60 CNAME b.test", "b.test 1 CNAME c.test", "c.test 60 " + HERE]
