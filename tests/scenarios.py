@@ -20,10 +20,11 @@ sys.dont_write_bytecode = True
 
 # "scenarios" is the directory here, not this file: a package comes first.
 from scenarios import (
-    answers, closing, dns, limits, names, relay, running, times)
+    answers, closing, dns, limits, names, names_safe, relay, running, times)
 from scenarios.harness import Daemon, Skip, settings
 
-MODULES = (running, answers, relay, closing, times, names, dns, limits)
+MODULES = (running, answers, relay, closing, times, names, dns, names_safe,
+           limits)
 
 LOG_TAIL = 15           # lines shown of a daemon's log
 SCENARIO_MAX = 60       # seconds until a scenario is given up

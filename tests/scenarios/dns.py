@@ -345,6 +345,8 @@ def a_chain_of_aliases_is_followed():
     end = "n%d.test " + HERE
     with DnsServer() as dns, listener() as server, \
             Daemon(ALLOW_LOOPBACK, servers=[dns]) as proxy:
+        # The last name of a chain must not be denied to exist.
+        dns.script["AAAA"] = Reply(soa=(60, 60))
         dns.script["n0.test"] = Reply(links[2::-1] + [end % 3])
         reach(proxy, "n0.test", server)
         dns.script["n4.test"] = Reply([end % 20] + links[:3:-1])
