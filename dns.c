@@ -495,6 +495,18 @@ next_link(struct reader *r, struct survey *s, const struct dns_answer *a)
 	return NULL;
 }
 
+/* The name that a link leads to; it has to fill its record. */
+static void
+read_target(struct reader *r, const struct record *link, struct name *name)
+{
+	struct reader end = { r->p, r->n, link->data, 0, false };
+
+	skip_name(&end);
+	if (end.bad || end.at != link->data + link->length)
+		r->bad = true;
+	read_name(r, link->data, name);
+}
+
 /* Go from the question to the end of the chain.  No name comes twice, so it
  * has one. */
 static void
@@ -506,11 +518,11 @@ follow_links(struct reader *r, struct survey *s, const struct dns_question *q,
 	unsigned before;
 
 	while (!r->bad && (link = next_link(r, s, a)) != NULL) {
-		read_name(r, link->data, &name);
+		read_target(r, link, &name);
 		lower_ttl(a, link->ttl);
 		link->type = 0;
 		before = a->aliases.used;
-		if (name.odd || !dns_name_ok(name.text, name.n) ||
+		if (r->bad || name.odd || !dns_name_ok(name.text, name.n) ||
 		    is_name(&name, q->name, q->name_len) ||
 		    !dns_names_add(&a->aliases, name.text, name.n - 1) ||
 		    a->aliases.used == before) {

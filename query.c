@@ -228,7 +228,9 @@ query_start(struct query *q, enum dns_type type, const char *name, size_t n,
 static int
 give_up(struct query *q, int error, int64_t now)
 {
-	bool silent = net.answered[q->server] < q->begun;
+	/* What fails behind an answer that was cut or forged says nothing. */
+	bool silent = net.answered[q->server] < q->begun &&
+	    (q->way == QUERY_UDP || net.resolv->use_vc);
 
 	if (silent && (error == -ETIMEDOUT || error == -ECONNREFUSED))
 		net.dead_until[q->server] = now + DEAD_MS;

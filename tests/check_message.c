@@ -372,6 +372,20 @@ START_TEST(a_bad_link_leads_nowhere)
 }
 END_TEST
 
+/* A name that is shorter or longer than its record is none. */
+START_TEST(the_target_of_a_link_fills_its_record)
+{
+	static const unsigned char wrong[] = { 0, 1, 5, 7, 9 };
+
+	begin();
+	put_cname(&m, QUESTION, 60, "b.test");
+	ck_assert_uint_eq(m.p[m.n - 9], 8);
+	put_addr(&m, "b.test", 60, "192.0.2.66");
+	m.p[24 + 11] = wrong[_i];
+	ck_assert_str_eq(decoded(), "FAILED 2");
+}
+END_TEST
+
 START_TEST(a_loop_is_found)
 {
 	begin();
@@ -614,6 +628,7 @@ message_suite(void)
 	tcase_add_test(tc, a_chain_that_ends_elsewhere_is_told);
 	tcase_add_loop_test(tc, a_bad_link_leads_nowhere, 0,
 	    COUNT(bad_links));
+	tcase_add_loop_test(tc, the_target_of_a_link_fills_its_record, 0, 5);
 	tcase_add_test(tc, a_loop_is_found);
 	tcase_add_test(tc, records_of_others_are_not_looked_at);
 	tcase_add_loop_test(tc, a_dot_or_a_nul_in_a_label_makes_it_another_name,

@@ -184,10 +184,13 @@ slow_answers(struct slow_message *m, const struct dns_question *q, int flags,
 		(void)slow_name(m, r->at, r->owner);
 		if (strcmp(r->owner, current) != 0)
 			continue;
-		(void)slow_name(m, (int)(r->data - m->p), next);
+		if (slow_name(m, (int)(r->data - m->p), next) !=
+		    (int)(r->data - m->p) + r->length)
+			broken_chain = 1;
 		if (r->ttl < ttl)
 			ttl = r->ttl;
-		broken_chain = m->broken || !dns_name_ok(next, strlen(next));
+		broken_chain = broken_chain || m->broken ||
+		    !dns_name_ok(next, strlen(next));
 		for (k = 0; k <= links; k++)
 			if (strcmp(seen[k], next) == 0)
 				broken_chain = 1;
