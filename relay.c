@@ -174,13 +174,18 @@ relay_abort(struct relay *r)
 	relay_close(r);
 }
 
+static bool
+words_are_gone(const struct relay *r)
+{
+	return r->down.sent >= r->words;
+}
+
 /* Is a byte of its source welcome?  The words that a relay begins with go
  * alone: nothing is put behind them before they are gone. */
 static bool
 is_open(const struct relay *r, const struct flow *f)
 {
-	return relay_has_room(f) &&
-	    (f == &r->up || r->down.sent >= r->words);
+	return relay_has_room(f) && (f == &r->up || words_are_gone(r));
 }
 
 static short
@@ -388,7 +393,7 @@ relay_step(struct relay *r, const struct waits *w, bool strict, int64_t now)
 
 	if (r->phase == RELAY_CUT)
 		return step_cut(r, now);
-	if (strict && relay_is_one_ended(r))
+	if (strict && relay_is_one_ended(r) && words_are_gone(r))
 		return step_strict(r);
 	up = pump(&r->up, &r->client, client && is_open(r, &r->up), &r->target,
 	    target, &failed);

@@ -1289,6 +1289,41 @@ START_TEST(strictly_nothing_changes_before_one_side_has_ended)
 }
 END_TEST
 
+/* A client that ended with its request, and takes the answer late. */
+START_TEST(strictly_the_words_go_first)
+{
+	char junk[4096];
+	size_t left;
+	ssize_t n;
+
+	close_peers();
+	open_peers(SMALL);
+	left = stuff_client();
+	ck_assert_int_eq(shutdown(peer[CLIENT], SHUT_WR), 0);
+	ck_assert(ready(proxy[CLIENT], POLLIN));
+	ck_assert_int_eq(relay_receive(&r.up, proxy[CLIENT]), 0);
+	say(TARGET, 100);
+	await_bytes(TARGET, 100);
+	(void)relay_begin(&r, proxy[TARGET], WORDS, strlen(WORDS), NOW);
+	ck_assert_int_eq(r.phase, RELAY_HALF);
+	strict_step();
+	for (; left > 0; left -= (size_t)n) {
+		ck_assert(ready(peer[CLIENT], POLLIN));
+		n = recv(peer[CLIENT], junk, left < sizeof junk ? left :
+		    sizeof junk, 0);
+		ck_assert_int_gt(n, 0);
+	}
+	interest();
+	ck_assert_int_eq(events_of(&r.client), POLLOUT);
+	ck_assert(ready(proxy[CLIENT], POLLOUT));
+	strict_step();
+	hear_words(WORDS);
+	strict_step();
+	hear_nothing(CLIENT);
+	ck_assert_int_eq(r.phase, RELAY_HALF);
+}
+END_TEST
+
 START_TEST(strictly_the_rest_of_the_other_side_is_dropped)
 {
 	enum end from = (enum end)_i;
@@ -1538,6 +1573,7 @@ relay_suite(void)
 	tc = new_case(s, "strict");
 	tcase_add_loop_test(tc,
 	    strictly_nothing_changes_before_one_side_has_ended, 0, 2);
+	tcase_add_test(tc, strictly_the_words_go_first);
 	tcase_add_loop_test(tc, strictly_the_rest_of_the_other_side_is_dropped,
 	    0, 2);
 	tcase_add_loop_test(tc, strictly_a_failure_of_the_other_side_is_its_end,
