@@ -431,6 +431,20 @@ take_soa(struct reader *r, struct survey *s, const struct record *rec)
 	s->soa_ttl = rec->ttl < minimum ? rec->ttl : minimum;
 }
 
+/* Its data is one name and nothing else. */
+static void
+take_link(struct reader *r, struct survey *s, const struct record *rec)
+{
+	struct reader data = { r->p, rec->data + rec->length, rec->data, 0,
+	    false };
+
+	skip_name(&data);
+	if (data.bad || data.at < data.n || s->links == DNS_LINKS_MAX)
+		r->bad = true;
+	else
+		s->link[s->links++] = *rec;
+}
+
 static void
 survey_answers(struct reader *r, struct survey *s)
 {
@@ -440,12 +454,8 @@ survey_answers(struct reader *r, struct survey *s)
 	s->first = r->at;
 	for (i = 0; i < s->answers && !r->bad; i++) {
 		read_record(r, &rec);
-		if (rec.type != TYPE_CNAME || rec.class != CLASS_IN)
-			continue;
-		if (s->links == DNS_LINKS_MAX)
-			r->bad = true;
-		else
-			s->link[s->links++] = rec;
+		if (!r->bad && rec.type == TYPE_CNAME && rec.class == CLASS_IN)
+			take_link(r, s, &rec);
 	}
 }
 
@@ -495,18 +505,6 @@ next_link(struct reader *r, struct survey *s, const struct dns_answer *a)
 	return NULL;
 }
 
-/* The name that a link leads to; it has to fill its record. */
-static void
-read_target(struct reader *r, const struct record *link, struct name *name)
-{
-	struct reader end = { r->p, r->n, link->data, 0, false };
-
-	skip_name(&end);
-	if (end.bad || end.at != link->data + link->length)
-		r->bad = true;
-	read_name(r, link->data, name);
-}
-
 /* Go from the question to the end of the chain.  No name comes twice, so it
  * has one. */
 static void
@@ -518,7 +516,7 @@ follow_links(struct reader *r, struct survey *s, const struct dns_question *q,
 	unsigned before;
 
 	while (!r->bad && (link = next_link(r, s, a)) != NULL) {
-		read_target(r, link, &name);
+		read_name(r, link->data, &name);
 		lower_ttl(a, link->ttl);
 		link->type = 0;
 		before = a->aliases.used;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Unit tests of dns.c: what is a host name, which names are the same, which is
- * below which, and which are not to be asked.  Tables, one row a case; names
- * are copied to memory of exactly their size before they are looked at.
+ * below which, and which are not to be asked; lists of names and addresses.
+ * Tables, one row a case; names are copied to memory of exactly their size
+ * before they are looked at.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -322,6 +323,91 @@ START_TEST(a_name_is_special_only_if_its_row_says_so)
 }
 END_TEST
 
+static bool
+add(struct dns_names *list, const char *p, size_t n)
+{
+	char *q = copy(p, n);
+	bool added = dns_names_add(list, q, n);
+
+	free(q);
+	return added;
+}
+
+START_TEST(names_are_listed_in_their_order_and_once)
+{
+	static const char *const in[] = { "b", "a.example", "b", "a", "c" };
+	static const char *const out[] = { "b", "a.example", "a", "c" };
+	struct dns_names list = { 0 };
+	size_t at = 0, n;
+	const char *p;
+	int i;
+
+	ck_assert_ptr_null(dns_names_next(&list, &at, &n));
+	for (i = 0; i < COUNT(in); i++)
+		ck_assert(add(&list, in[i], strlen(in[i])));
+	for (i = 0; i < COUNT(out); i++) {
+		p = dns_names_next(&list, &at, &n);
+		ck_assert_ptr_nonnull(p);
+		ck_assert_uint_eq(n, strlen(out[i]));
+		ck_assert_mem_eq(p, out[i], n);
+	}
+	ck_assert_ptr_null(dns_names_next(&list, &at, &n));
+	ck_assert_ptr_null(dns_names_next(&list, &at, &n));
+}
+END_TEST
+
+/* Three names that fill the list to the last byte.  One byte more does not fit
+ * and changes nothing; what is there is found again. */
+START_TEST(names_are_listed_as_long_as_there_is_room)
+{
+	size_t first = (size_t)_i, last = DNS_NAMES_ROOM - 3 - NAME_MAX_LEN -
+	    first;
+	char a[NAME_MAX_LEN], b[NAME_MAX_LEN], c[NAME_MAX_LEN];
+	struct dns_names list = { 0 }, before;
+
+	memset(a, 'a', sizeof a);
+	memset(b, 'b', sizeof b);
+	memset(c, 'c', sizeof c);
+	ck_assert(add(&list, a, first));
+	ck_assert(add(&list, b, NAME_MAX_LEN));
+	before = list;
+	ck_assert(!add(&list, c, last + 1));
+	ck_assert_mem_eq(&list, &before, sizeof list);
+	ck_assert(add(&list, c, last));
+	ck_assert_uint_eq(list.used, DNS_NAMES_ROOM);
+	before = list;
+	ck_assert(!add(&list, "d", 1));
+	ck_assert(add(&list, a, first));
+	ck_assert(add(&list, c, last));
+	ck_assert_mem_eq(&list, &before, sizeof list);
+}
+END_TEST
+
+/* The port is a part of it here. */
+START_TEST(addresses_are_listed_once_and_up_to_the_limit)
+{
+	struct addr_list list = { 0 };
+	struct addr a = { 4, 0, 0, { 192, 0, 2, 0 } };
+	unsigned i;
+
+	for (i = 0; i < 2u * ADDRESSES_MAX; i++) {
+		a.ip[3] = (uint8_t)i;
+		dns_list_add(&list, &a);
+		ck_assert_uint_eq(list.n, i < ADDRESSES_MAX ? i + 1 :
+		    ADDRESSES_MAX);
+		dns_list_add(&list, &a);
+		a.ip[3] = 0;
+		dns_list_add(&list, &a);
+		ck_assert_uint_eq(list.n, i < ADDRESSES_MAX ? i + 1 :
+		    ADDRESSES_MAX);
+	}
+	for (i = 0; i < ADDRESSES_MAX; i++) {
+		a.ip[3] = (uint8_t)i;
+		ck_assert_mem_eq(&list.addr[i], &a, sizeof a);
+	}
+}
+END_TEST
+
 static Suite *
 dns_suite(void)
 {
@@ -349,6 +435,13 @@ dns_suite(void)
 	tc = tcase_create("special");
 	tcase_add_loop_test(tc, a_name_is_special_only_if_its_row_says_so, 0,
 	    COUNT(specials));
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("lists");
+	tcase_add_test(tc, names_are_listed_in_their_order_and_once);
+	tcase_add_loop_test(tc, names_are_listed_as_long_as_there_is_room, 2,
+	    NAME_MAX_LEN + 1);
+	tcase_add_test(tc, addresses_are_listed_once_and_up_to_the_limit);
 	suite_add_tcase(s, tc);
 	return s;
 }

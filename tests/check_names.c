@@ -342,6 +342,66 @@ START_TEST(a_hundred_thousand_lines_are_all_found)
 }
 END_TEST
 
+/* Into the same memory, as when the file has changed. */
+static void
+load_again(const char *text)
+{
+	memcpy(hosts.text, text, strlen(text));
+	names_hosts_index(&hosts, strlen(text));
+}
+
+START_TEST(a_new_text_takes_the_place_of_the_old_one)
+{
+	static const char old[] = "192.0.2.1 a b\n192.0.2.2 a c\n# long tail\n";
+
+	ck_assert_int_eq(load(old), 4);
+	load_again("192.0.2.3 b d\n");
+	ck_assert_uint_eq(hosts.names, 2);
+	ck_assert_str_eq(look_up("a"), "");
+	ck_assert_str_eq(look_up("b"), "192.0.2.3");
+	ck_assert_str_eq(look_up("c"), "");
+	ck_assert_str_eq(look_up("d"), "192.0.2.3");
+	load_again("192.0.2.4 longer");
+	ck_assert_str_eq(look_up("longer"), "192.0.2.4");
+	load_again("192.0.2.4 long");
+	ck_assert_str_eq(look_up("long"), "192.0.2.4");
+	ck_assert_str_eq(look_up("longer"), "");
+	load_again("");
+	ck_assert_uint_eq(hosts.names, 0);
+	ck_assert_str_eq(look_up("b"), "");
+	load_again(old);
+	ck_assert_str_eq(look_up("a"), "192.0.2.1 192.0.2.2");
+}
+END_TEST
+
+START_TEST(an_index_without_a_text_has_no_names)
+{
+	memory = malloc(names_hosts_memory(64));
+	ck_assert_ptr_nonnull(memory);
+	memset(memory, 0xEE, names_hosts_memory(64));
+	names_hosts_init(&hosts, memory, 64);
+	ck_assert_uint_eq(hosts.names, 0);
+	ck_assert_str_eq(look_up("a"), "");
+}
+END_TEST
+
+/* They are added: lists that have addresses keep them. */
+START_TEST(addresses_come_behind_those_that_are_there)
+{
+	struct addr_list list[FAMILIES];
+	struct addr a;
+
+	load("192.0.2.1 a\n192.0.2.2 a\n2001:db8::1 a\n");
+	memset(list, 0, sizeof list);
+	ck_assert(policy_parse_addr("192.0.2.2", 9, &a));
+	dns_list_add(&list[V4], &a);
+	ck_assert(names_hosts_find(&hosts, "a", 1, list));
+	ck_assert_str_eq(as_text(list), "2001:db8::1 192.0.2.2 192.0.2.1");
+	ck_assert(!names_hosts_find(&hosts, "b", 1, list));
+	ck_assert_str_eq(as_text(list), "2001:db8::1 192.0.2.2 192.0.2.1");
+}
+END_TEST
+
 /* ---- a second reader --------------------------------------------------- */
 
 static const char *const tokens[] = { "192.0.2.1", "192.0.2.2", "::1",
@@ -518,6 +578,36 @@ static const struct resolv_row {
 	{ "search a b c d e f g\n", LOCAL " search a b c d e f " PLAIN },
 	{ "search a\r\n", LOCAL " search a " PLAIN },
 
+	{ "search a a a a a b c\n", LOCAL " search a b " PLAIN },
+	{ "domain x*y b\n", LOCAL " search b " PLAIN },
+	{ "search a # b\n", LOCAL " search a b " PLAIN },
+	{ "search a\n search b\n#search c\n", LOCAL " search a " PLAIN },
+
+	{ "nameserver 192.0.2.1 192.0.2.2\n", "192.0.2.1:53 " PLAIN },
+	{ "nameserver 192.0.2.1\nnameserver 192.0.2.1\n",
+	    "192.0.2.1:53 192.0.2.1:53 " PLAIN },
+	{ "nameserver 192.0.2.1:5353\nnameserver [::1]\nnameserver 127.1\n",
+	    LOCAL " " PLAIN },
+	{ "nameserver ::ffff:192.0.2.1\n", "[::ffff:192.0.2.1]:53 " PLAIN },
+	{ "nameserver\r192.0.2.1\nnameserver\n192.0.2.2\n",
+	    "192.0.2.1:53 " PLAIN },
+	{ "\xef\xbb\xbfnameserver 192.0.2.1\nnameserver 192.0.2.2\n",
+	    "192.0.2.2:53 " PLAIN },
+
+	{ "options ndots:2 rotate\noptions timeout:7\noptions\n",
+	    LOCAL " ndots 2 timeout 7000 attempts 2 rotate" },
+	{ "options ndots:2 ndots:3\n",
+	    LOCAL " ndots 3 timeout 5000 attempts 2" },
+	{ "options timeout:30 attempts:5 ndots:16\n",
+	    LOCAL " ndots 15 timeout 30000 attempts 5" },
+	{ "options timeout:1 attempts:1 ndots:015\n",
+	    LOCAL " ndots 15 timeout 1000 attempts 1" },
+	{ "options ndots:4294967297 timeout:4294967297 attempts:4294967297\n",
+	    LOCAL " ndots 15 timeout 30000 attempts 5" },
+	{ "options ndots:1: ndots:+4 timeout:-1 attempts: 3 xndots:5\n",
+	    LOCAL " " PLAIN },
+	{ "options no-aaaax edns no- single-requests use_vc rotate:1\n",
+	    LOCAL " " PLAIN },
 	{ "options ndots:0 timeout:3 attempts:4\n",
 	    LOCAL " ndots 0 timeout 3000 attempts 4" },
 	{ "options ndots:15\noptions ndots:99999999999999999999\n",
@@ -602,6 +692,136 @@ START_TEST(a_search_list_that_is_too_long_is_cut_between_names)
 }
 END_TEST
 
+/* A NUL is a byte of its word, and no text ends with it. */
+START_TEST(a_nul_byte_in_a_resolv_conf_ends_nothing)
+{
+	static const char text[] = "nameserver 192.0.2.1\0\nnameserver\0 "
+	    "192.0.2.2\nsearch a\0b c\0\noptions rotate\0 edns0\n"
+	    "nameserver 192.0.2.3\n";
+
+	ck_assert_str_eq(parsed(text, sizeof text - 1), "192.0.2.3:53 " PLAIN
+	    " edns0");
+}
+END_TEST
+
+/* Every prefix is a text, too; the end of the memory is its end. */
+START_TEST(every_prefix_of_a_resolv_conf_is_read)
+{
+	static const char text[] = "nameserver fe80::1%eth0\nsearch a.b c\r\n"
+	    "domain d\noptions ndots:2 timeout:3 attempts:4 edns0\n";
+	size_t n, servers = 0, domains = 0;
+
+	for (n = 0; n < sizeof text; n++) {
+		servers += strncmp(parsed(text, n), "[fe80::1]:53%eth0 ",
+		    18) == 0;
+		domains += strstr(parsed(text, n), " search d ") != NULL;
+	}
+	/* From "%eth0" and from "d" on. */
+	ck_assert_uint_eq(servers, sizeof text - 23);
+	ck_assert_uint_eq(domains, sizeof text -
+	    (size_t)(strstr(text, "d\no") + 1 - text));
+}
+END_TEST
+
+/* A line is never cut: what is too long is not there at all. */
+START_TEST(a_long_line_is_read_whole)
+{
+	const size_t size = 100000;
+	char *text = malloc(size);
+
+	ck_assert_ptr_nonnull(text);
+	memset(text, ' ', size);
+	memcpy(text, "nameserver", 10);
+	memcpy(text + size - 30, " 192.0.2.1\nnameserver 192.0.2.2", 30);
+	ck_assert_str_eq(parsed(text, size - 20), "192.0.2.1:53 " PLAIN);
+	memset(text + 11, '1', size - 31);
+	ck_assert_str_eq(parsed(text, size - 20), LOCAL " " PLAIN);
+	memcpy(text, "search ", 7);
+	memset(text + 7, 'a', size - 7);
+	ck_assert_str_eq(parsed(text, size), LOCAL " " PLAIN);
+	memcpy(text + size - 2, " b", 2);
+	ck_assert_str_eq(parsed(text, size), LOCAL " search b " PLAIN);
+	free(text);
+}
+END_TEST
+
+/* ---- the search list ----------------------------------------------------- */
+
+static const struct {
+	const char	*conf, *name;
+	bool		 absolute;
+	const char	*out;
+} searches[] = {
+	{ "", "a", false, "a" },
+	{ "", "a.b", false, "a.b" },
+	{ "search x y.z", "a", false, "a.x a.y.z a" },
+	{ "search x y.z", "a", true, "a" },
+	{ "search x y.z", "a.b", false, "a.b" },
+	{ "search x y.z", "a.b", true, "a.b" },
+	{ "search x y.z\noptions ndots:0", "a", false, "a a.x a.y.z" },
+	{ "search x y.z\noptions ndots:0", "a", true, "a" },
+	{ "search x y.z\noptions ndots:15", "a", false, "a.x a.y.z a" },
+	{ "search x y.z\noptions ndots:15", "a.b", false, "a.b" },
+	{ "options ndots:0", "a", false, "a" }
+};
+
+/* All candidates, "-" for one that is too long. */
+static const char *
+candidates(const char *conf, const char *name, size_t n, bool absolute)
+{
+	static char out[(SEARCH_MAX + 1) * (NAME_MAX_LEN + 1) + 1];
+	char *copy = malloc(n), *candidate = malloc(NAME_MAX_LEN);
+	struct resolv r;
+	size_t len, at = 0;
+	unsigned i, count;
+
+	ck_assert(copy != NULL && candidate != NULL);
+	memcpy(copy, name, n);
+	names_resolv_init(&r);
+	names_resolv_parse(&r, conf, strlen(conf));
+	count = names_candidates(&r, copy, n, absolute);
+	for (i = 0; i < count; i++) {
+		len = names_candidate(&r, copy, n, absolute, i, candidate);
+		at += (size_t)snprintf(out + at, sizeof out - at, "%s%.*s",
+		    i > 0 ? " " : "", len > 0 ? (int)len : 1, len > 0 ?
+		    candidate : "-");
+	}
+	ck_assert_uint_eq(names_candidate(&r, copy, n, absolute, count,
+	    candidate), 0);
+	ck_assert_uint_eq(names_candidate(&r, copy, n, absolute, UINT32_MAX,
+	    candidate), 0);
+	free(copy);
+	free(candidate);
+	return out;
+}
+
+START_TEST(a_name_has_the_candidates_of_its_row)
+{
+	const char *name = searches[_i].name;
+
+	ck_assert_str_eq(candidates(searches[_i].conf, name, strlen(name),
+	    searches[_i].absolute), searches[_i].out);
+}
+END_TEST
+
+/* A label, a dot and a domain, of 253 bytes in all at most. */
+START_TEST(a_candidate_is_not_longer_than_a_name)
+{
+	static const size_t domains[] = { 189, 190, 191, 200, 249, 250, 251,
+	    252, 253 };
+	size_t domain = domains[_i], n, i;
+	char conf[NAME_MAX_LEN + 16] = "search x ", name[63], *d = conf + 9;
+
+	for (i = 0; i < domain; i++)
+		d[i] = i % 60 == 59 && i + 1 < domain ? '.' : 'd';
+	strcpy(d + domain, " y");
+	memset(name, 'n', sizeof name);
+	for (n = 1; n <= sizeof name; n++)
+		ck_assert_ptr_nonnull(strstr(candidates(conf, name, n, false),
+		    n + 1 + domain <= NAME_MAX_LEN ? "d n" : "- n"));
+}
+END_TEST
+
 /* ---- all of it ----------------------------------------------------------- */
 
 static Suite *
@@ -619,6 +839,9 @@ names_suite(void)
 	tcase_add_test(tc, a_name_is_never_longer_than_it_is_said_to_be);
 	tcase_add_test(tc, the_memory_is_enough_for_the_densest_file);
 	tcase_add_test(tc, a_hundred_thousand_lines_are_all_found);
+	tcase_add_test(tc, a_new_text_takes_the_place_of_the_old_one);
+	tcase_add_test(tc, an_index_without_a_text_has_no_names);
+	tcase_add_test(tc, addresses_come_behind_those_that_are_there);
 	tcase_add_loop_test(tc, a_second_reader_agrees, 0, 4);
 	suite_add_tcase(s, tc);
 
@@ -630,6 +853,15 @@ names_suite(void)
 	tcase_add_loop_test(tc, a_resolv_conf_means_what_its_row_says, 0,
 	    COUNT(resolvs));
 	tcase_add_test(tc, a_search_list_that_is_too_long_is_cut_between_names);
+	tcase_add_test(tc, a_nul_byte_in_a_resolv_conf_ends_nothing);
+	tcase_add_test(tc, every_prefix_of_a_resolv_conf_is_read);
+	tcase_add_test(tc, a_long_line_is_read_whole);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("search");
+	tcase_add_loop_test(tc, a_name_has_the_candidates_of_its_row, 0,
+	    COUNT(searches));
+	tcase_add_loop_test(tc, a_candidate_is_not_longer_than_a_name, 0, 9);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -371,6 +371,7 @@ def a_chain_that_goes_on_elsewhere_is_asked_for():
         refused(proxy, "n0.test", 502, "dns_error", "SERVFAIL")
         equal(len(dns.asked("n17.test")), 0)
         links = ["l%d.test CNAME l%d.test" % (i, i + 1) for i in range(20)]
+        dns.script["AAAA"] = Reply(soa=(60, 60))
         dns.script["l0.test"] = Reply(links[:10])
         dns.script["l10.test"] = Reply(links[10:16] + ["l16.test " + HERE])
         reach(proxy, "l0.test", server)
@@ -599,13 +600,14 @@ def a_server_that_is_silent_about_one_name_is_not_dead():
             listener() as server, Daemon(
                 ALLOW_LOOPBACK, resolv=resolv_conf(first, second)) as proxy:
         first.script["A"] = second.script["A"] = Reply(HERE)
-        first.script["dead.test"] = second.script["dead.test"] = SILENCE
+        first.script["dead.test"] = SILENCE
+        second.script["dead.test"] = Reply(rcode=SERVFAIL)
 
         def others():
             wait_until(lambda: first.asked("dead.test"), "the question")
             reach(proxy, "other.test", server)
-        together(lambda: refused(proxy, "dead.test", 504, "dns_timeout"),
-                 others)
+        together(lambda: refused(proxy, "dead.test", 502, "dns_error",
+                                 "SERVFAIL"), others)
         assert second.asked("dead.test"), "the next server was not asked"
         reach(proxy, "c.test", server)
         equal([bool(s.asked("c.test")) for s in (first, second)],
@@ -679,11 +681,29 @@ def too_many_names_at_once_are_told_to_come_back():
         check_silent(waiting[0], 0)
         equal(len(dns.asked()), 64)
         equal(proxy.statistics()["dns-full"], 1)
+        start = time.monotonic()
         reset(waiting.pop(0))
         leave(read_answer(waiting.pop(31)), server)
+        between(0, time.monotonic() - start, 2, "seconds for its turn")
         for sock in waiting:
             reset(sock)
         wait_until(lambda: proxy.descriptors() == before, "nothing is left")
+
+
+def who_waits_has_its_turn_when_an_answer_comes():
+    """Goal: DNS-24: without anybody coming or leaving meanwhile."""
+    with DnsServer() as dns, listener() as server, Daemon(
+            ALLOW_LOOPBACK, "tunnels-per-client 0", servers=[dns]) as proxy, \
+            contextlib.ExitStack() as stack:
+        dns.script[None] = SILENCE
+        dns.script["n0.test"] = Reply(rcode=NXDOMAIN, delay=0.3)
+        dns.script["last.test", "A"] = Reply(HERE)
+        for i in range(32):
+            sock = stack.enter_context(open_to(proxy.address))
+            sock.sendall(request("n%d.test:443" % i))
+        wait_until(lambda: len(dns.asked()) >= 64, "the questions")
+        between(0, timed(lambda: reach(proxy, "last.test", server)), 2,
+                "seconds")
 
 
 def a_client_that_leaves_takes_its_question_with_it():
@@ -911,7 +931,8 @@ def addresses_are_judged_one_by_one():
         dns.script["flip.test", "A"] = flip
         dns.script["bad.test", "A"] = Reply(["A 127.0.0.2", "A 169.254.1.1"])
         dns.script["six.test", "AAAA"] = Reply("AAAA ::ffff:127.0.0.2")
-        dns.script["alias.test"] = Reply(["CNAME t.test", "t.test A 127.0.0.2"])
+        dns.script["alias.test", "A"] = Reply(["CNAME t.test",
+                                               "t.test A 127.0.0.2"])
         dns.script["mapped.test", "AAAA"] = Reply("AAAA ::ffff:127.0.0.3")
         reach(proxy, "mixed.test", good)
         reach(proxy, "mapped.test", good)
@@ -956,6 +977,7 @@ KEPT = {
     "second": (Reply("1 " + HERE), 2), "huge": (Reply("4294967295 " + HERE), 1),
     "sign": (Reply("2147483648 " + HERE), 1), "chain": (Reply(CHAIN), 2),
     "least": (Reply(["60 " + HERE, "1 A 127.0.0.2"]), 2),
+    "joined": (Reply("1 CNAME end.test"), 2),
 }
 NEGATIVE = {
     "none": (Reply(rcode=NXDOMAIN, soa=(60, 60)), 1),
@@ -974,6 +996,7 @@ def answers_are_kept_as_long_as_they_say():
     with on_port_53() as dns, listener() as server, Daemon(
             ALLOW_LOOPBACK, resolv=resolv_conf(
                 dns, options=QUICK + " no-aaaa")) as proxy:
+        dns.script["end.test"] = Reply(HERE)
         for name, (reply, _) in (*KEPT.items(), *NEGATIVE.items()):
             dns.script[name + ".test"] = reply
 
