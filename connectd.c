@@ -43,6 +43,7 @@ struct options {
 	const char	*file;		/* NULL: the default, if it exists */
 	const char	*directive[OPTIONS_MAX];
 	unsigned	 directives;
+	const char	*query;		/* -q; or NULL */
 	bool		 check;
 	unsigned	 verbose;
 };
@@ -68,11 +69,12 @@ static struct {
 
 static const char usage_text[] =
 "connectd " CONNECTD_VERSION ", a proxy for the HTTP CONNECT method\n"
-"usage: connectd [-nv] [-f FILE] [-o DIRECTIVE]...\n"
+"usage: connectd [-nv] [-f FILE] [-o DIRECTIVE]... [-q QUESTION]\n"
 "       connectd -h | -V\n"
 "  -f FILE       configuration, default " DEFAULT_FILE " if it exists\n"
 "  -o DIRECTIVE  a directive as in the file, before those in it\n"
 "  -n            check the configuration, print what it means, exit\n"
+"  -q QUESTION   what the rules say of 'from ADDRESS to HOST:PORT', exit\n"
 "  -v            log more\n"
 "  -V            print the version, exit (also --version)\n"
 "  -h            print this, exit (also --help)\n";
@@ -132,10 +134,11 @@ take_option(struct options *o, int letter)
 	case 'v':
 		o->verbose++;
 		break;
-	case 'i':
 	case 'q':
-		die(EXIT_USAGE, letter == 'i' ? "-i" : "-q",
-		    "not in this version");
+		o->query = optarg;
+		break;
+	case 'i':
+		die(EXIT_USAGE, "-i", "not in this version");
 		break;
 	case 'V':
 		print_and_exit("connectd " CONNECTD_VERSION "\n");
@@ -260,6 +263,39 @@ descriptors_needed(const struct config *cfg)
 	return 2UL * cfg->tunnels + resolver_waits() + DESCRIPTORS_SPARE;
 }
 
+static bool
+is_reachable(const struct config *cfg)
+{
+	unsigned i;
+
+	for (i = 0; i < cfg->listens; i++)
+		if (!(policy_class(&cfg->listen[i].at) & CLASS_LOOPBACK))
+			return true;
+	return false;
+}
+
+/* What is probably not what was meant. */
+static void
+print_warnings(const struct config *cfg)
+{
+	const struct rule *rule = cfg->rule;
+	unsigned i, k;
+
+	for (i = 0; i < cfg->rules; i++) {
+		for (k = 0; k < i && !policy_shadows(&rule[k], &rule[i]); k++)
+			;
+		if (k < i)
+			(void)printf("warning: rule %u, %s:%u, never decides: "
+			    "rule %u, %s:%u, comes first\n", i + 1,
+			    rule[i].file, rule[i].line, k + 1, rule[k].file,
+			    rule[k].line);
+		else if (policy_is_open(&rule[i]) && is_reachable(cfg))
+			(void)printf("warning: rule %u, %s:%u, lets any client "
+			    "reach any port: this is an open proxy\n", i + 1,
+			    rule[i].file, rule[i].line);
+	}
+}
+
 /* -n: what it would do. */
 static void
 print_configuration(const struct config *cfg)
@@ -287,7 +323,148 @@ print_configuration(const struct config *cfg)
 	    "descriptors %lu\n", cfg->buffer,
 	    (unsigned long long)(memory_size(cfg) + 1023) / 1024,
 	    descriptors_needed(cfg));
+	print_warnings(cfg);
 	exit(fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static void
+allocate_waits(unsigned n)
+{
+	proxy.waits.pfd = allocate(n * sizeof *proxy.waits.pfd);
+	proxy.waits.owner = allocate(n * sizeof *proxy.waits.owner);
+	proxy.waits.max = n;
+}
+
+static void
+start_resolver(const struct config *cfg)
+{
+	size_t room = hosts_room(cfg);
+
+	resolver_init(cfg, allocate(resolver_memory(room)), room, sys_now());
+}
+
+/* ---- -q: what the rules say ---------------------------------------------- */
+
+struct question {
+	struct addr	client;
+	struct target	target;
+};
+
+/* The next word; its length is 0 at the end. */
+static const char *
+next_word(const char **p, size_t *n)
+{
+	const char *word = *p + strspn(*p, " \t");
+
+	*n = strcspn(word, " \t");
+	*p = word + *n;
+	return word;
+}
+
+/* "from ADDRESS to HOST:PORT", in any order. */
+static void
+parse_question(const char *text, struct question *q)
+{
+	const char *word, *value, *why;
+	size_t n, len;
+
+	memset(q, 0, sizeof *q);
+	while ((word = next_word(&text, &n)), n > 0) {
+		value = next_word(&text, &len);
+		if (n == 4 && memcmp(word, "from", 4) == 0) {
+			if (!policy_parse_addr(value, len, &q->client))
+				usage_error("-q: from: expected an address");
+			policy_canonical(&q->client);
+		} else if (n == 2 && memcmp(word, "to", 2) == 0) {
+			why = http_parse_authority(value, len, &q->target);
+			if (why != NULL)
+				die(EXIT_USAGE, "-q: to", why);
+		} else
+			usage_error("-q: expected 'from ADDRESS to HOST:PORT'");
+	}
+	if (q->client.family == 0 || q->target.addr.port == 0)
+		usage_error("-q: expected 'from ADDRESS to HOST:PORT'");
+}
+
+/* Print the verdict on the target, at this address if it is known.  Is it
+ * allowed? */
+static bool
+print_verdict(const struct question *q, const struct addr *address,
+    const struct dns_names *aliases, struct verdict *v)
+{
+	struct facts facts = { &q->client, q->target.name, q->target.name_len,
+	    q->target.addr.port, address, aliases };
+	char text[ADDR_TEXT_MAX], reason[REASON_MAX];
+
+	policy_decide(proxy.cfg.rule, proxy.cfg.rules, &facts, v);
+	if (v->action == RESOLVE)
+		return false;
+	if (address != NULL)
+		(void)printf("%s: ", policy_format_addr(address, false, text));
+	(void)printf("%s", v->action == ALLOW ? "allow" : "deny");
+	if (v->rule != NULL)
+		(void)printf(", %s:%u", v->rule->file, v->rule->line);
+	if (v->action == DENY)
+		(void)printf(": %s", policy_explain(&facts, v, reason));
+	(void)printf("\n");
+	return v->action == ALLOW;
+}
+
+/* Wait for all addresses of the name. */
+static const struct answer *
+look_up(const struct target *target)
+{
+	static const char *const failures[] = {
+		[NAME_PENDING] = "the name servers do not answer in time",
+		[NAME_FOUND] = "",
+		[NAME_UNKNOWN] = "there is no such name",
+		[NAME_NODATA] = "the name has no address",
+		[NAME_TIMEOUT] = "the name servers do not answer",
+		[NAME_FAILED] = "the name servers cannot resolve the name",
+		[NAME_NO_DESCRIPTOR] = "out of descriptors"
+	};
+	int64_t now = sys_now();
+	int64_t until = now + proxy.cfg.timeout[TIMEOUT_CONNECT];
+	struct waits *w = &proxy.waits;
+	const struct answer *a = resolver_answer(resolver_start(target, now));
+
+	while (!a->done && now < until) {
+		w->n = 0;
+		w->deadline = until;
+		resolver_interest(w);
+		sys_poll(w, now);
+		now = sys_now();
+		resolver_step(w, now);
+	}
+	if (a->failure != NAME_FOUND)
+		die(EXIT_FAILURE, "not resolved", failures[a->failure]);
+	return a;
+}
+
+/* 0 if one address may be reached, 1 if none, 2 if the question is none. */
+static void
+answer_question(const char *text)
+{
+	const struct answer *a;
+	struct question q;
+	struct verdict v;
+	bool allowed;
+	enum family f;
+	unsigned i;
+
+	parse_question(text, &q);
+	allowed = print_verdict(&q, q.target.addr.family != 0 ?
+	    &q.target.addr : NULL, NULL, &v);
+	if (v.action == RESOLVE) {
+		allocate_waits(resolver_waits());
+		start_resolver(&proxy.cfg);
+		a = look_up(&q.target);
+		for (f = V6; f < FAMILIES; f++)
+			for (i = 0; i < a->list[f].n; i++)
+				allowed |= print_verdict(&q, &a->list[f].addr[i],
+				    &a->aliases, &v);
+	}
+	exit(fflush(stdout) != 0 || !allowed ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 /* ---- start --------------------------------------------------------------- */
@@ -345,26 +522,14 @@ check_descriptors(const struct config *cfg)
 }
 
 static void
-start_resolver(const struct config *cfg)
-{
-	size_t room = hosts_room(cfg);
-
-	resolver_init(cfg, allocate(resolver_memory(room)), room, sys_now());
-}
-
-static void
 start(const struct config *cfg)
 {
-	unsigned waits = waits_needed(cfg);
-
 	check_descriptors(cfg);
 	sys_log_open(cfg->log_level);
 	proxy.signals = sys_signals();
 	if (proxy.signals < 0)
 		die(EXIT_FAILURE, "signals", strerror(-proxy.signals));
-	proxy.waits.pfd = allocate(waits * sizeof *proxy.waits.pfd);
-	proxy.waits.owner = allocate(waits * sizeof *proxy.waits.owner);
-	proxy.waits.max = waits;
+	allocate_waits(waits_needed(cfg));
 	start_resolver(cfg);
 	relay_pool(cfg->tunnels, cfg->buffer,
 	    allocate(relay_memory(cfg->tunnels)), allocate(rings_size(cfg)));
@@ -520,6 +685,8 @@ main(int argc, char *argv[])
 		return EXIT_FAILURE;
 	parse_options(&options, argc, argv);
 	configure(&options);
+	if (options.query != NULL)
+		answer_question(options.query);
 	if (options.check)
 		print_configuration(&proxy.cfg);
 	start(&proxy.cfg);

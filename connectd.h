@@ -343,6 +343,13 @@ struct verdict {
 void policy_decide(const struct rule *, unsigned rules, const struct facts *,
     struct verdict *);
 
+/* Can `b` never decide because `a` comes first?  For people: false if that is
+ * not sure. */
+bool policy_shadows(const struct rule *a, const struct rule *b);
+
+/* Does it let any client reach any port of any public address? */
+bool policy_is_open(const struct rule *);
+
 /* Say in out (REASON_MAX bytes) why a DENY is one, in the user's words.
  * Returns out. */
 char *policy_explain(const struct facts *, const struct verdict *, char *out);

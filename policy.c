@@ -661,6 +661,110 @@ policy_decide(const struct rule *rule, unsigned rules, const struct facts *q,
 	v->action = match == MAY_MATCH ? RESOLVE : r->allow ? ALLOW : DENY;
 }
 
+/* ---- rules that cannot matter, or let everything ------------------------- */
+
+static bool
+covers_name(const struct matcher *a, const struct matcher *b)
+{
+	bool same = dns_name_equal(b->name, b->name_len, a->name, a->name_len);
+	bool below = dns_name_below(b->name, b->name_len, a->name,
+	    a->name_len);
+
+	if (a->kind == MATCH_NAME)
+		return b->kind == MATCH_NAME && same;
+	if (a->kind == MATCH_NAME_TREE)
+		return same || below;
+	return below || (same && b->kind == MATCH_NAME_BELOW);
+}
+
+/* Is everything that `b` matches matched by `a`?  False if that is not sure. */
+static bool
+covers(const struct matcher *a, const struct matcher *b)
+{
+	if (is_name_matcher(a))
+		return is_name_matcher(b) && covers_name(a, b);
+	if (a->kind == MATCH_ANY)
+		return b->kind == MATCH_ANY || b->kind == MATCH_PUBLIC;
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == MATCH_CLASS)
+		return (b->classes & ~a->classes) == 0;
+	return a->kind == MATCH_PUBLIC ||
+	    (a->net.bits <= b->net.bits && inside(&a->net, &b->net));
+}
+
+static bool
+covers_all(const struct matcher *a, unsigned as, const struct matcher *b,
+    unsigned bs)
+{
+	unsigned i, k;
+
+	for (k = 0; k < bs; k++) {
+		for (i = 0; i < as && !covers(&a[i], &b[k]); i++)
+			;
+		if (i == as)
+			return false;
+	}
+	return bs > 0;
+}
+
+/* Of clients `any` is really any. */
+static bool
+is_for_all(const struct rule *r)
+{
+	unsigned i;
+
+	for (i = 0; i < r->froms; i++)
+		if (r->from[i].kind == MATCH_ANY)
+			return true;
+	return r->froms == 0;
+}
+
+static bool
+covers_ports(const struct rule *a, const struct rule *b)
+{
+	unsigned i, k;
+
+	for (k = 0; k < b->ports; k++) {
+		for (i = 0; i < a->ports && (a->port[i].first >
+		    b->port[k].first || a->port[i].last < b->port[k].last); i++)
+			;
+		if (i == a->ports)
+			return a->ports == 0;
+	}
+	return b->ports > 0 || a->ports == 0;
+}
+
+bool
+policy_shadows(const struct rule *a, const struct rule *b)
+{
+	bool all = a->tos == 0 && !a->allow;
+
+	/* An allow rule may miss what a deny rule finds inside an address. */
+	if (a->allow && !b->allow)
+		return false;
+	if (!is_for_all(a) && (is_for_all(b) || !covers_all(a->from, a->froms,
+	    b->from, b->froms)))
+		return false;
+	if (!all && b->tos == 0 && !b->allow)
+		return false;
+	return covers_ports(a, b) && (all || covers_all(
+	    a->tos > 0 ? a->to : &any_address, a->tos > 0 ? a->tos : 1,
+	    b->tos > 0 ? b->to : &any_address, b->tos > 0 ? b->tos : 1));
+}
+
+bool
+policy_is_open(const struct rule *r)
+{
+	static const struct matcher public = { MATCH_PUBLIC, 0,
+	    { 0, 0, 0, { 0 } }, NULL, 0 };
+	static const struct port_range most = { 1, 65535 };
+	static const struct rule open = { true, 0, 1, 1, NULL, &public, &most,
+	    NULL, 0 };
+
+	return r->allow && policy_shadows(r, &open);
+}
+
 /* ---- words for people ---------------------------------------------------- */
 
 static char *

@@ -1981,6 +1981,119 @@ START_TEST(a_second_judge_agrees)
 }
 END_TEST
 
+/* A rule of which that is said decides nothing, whatever is asked. */
+START_TEST(a_shadowed_rule_never_decides)
+{
+	char text[4 * TEXT_MAX];
+	struct addr client, target;
+	struct facts facts;
+	struct verdict v;
+	struct book book;
+	unsigned a, b, shadowed = 0;
+	long i, k;
+
+	seed = 9151u + (uint32_t)_i;
+	for (i = 0; i < 3000; i++) {
+		do
+			random_rules(text);
+		while (strlen(text) >= TEXT_MAX);
+		read_book(&book, text);
+		for (k = 0; k < 40; k++) {
+			client = random_host();
+			target = random_host();
+			set_facts(&facts, &client, random_below(2) ?
+			    PICK(some_names) : NULL, k % 2 ? 443 : 80, &target);
+			policy_decide(book.rule, book.rules, &facts, &v);
+			if (v.rule == NULL)
+				continue;
+			b = (unsigned)(v.rule - book.rule);
+			for (a = 0; a < b; a++)
+				if (policy_shadows(&book.rule[a],
+				    &book.rule[b]))
+					ck_abort_msg("%s: %u, %u", text, a + 1,
+					    b + 1);
+		}
+		for (b = 0; b < book.rules; b++)
+			for (a = 0; a < b; a++)
+				shadowed += policy_shadows(&book.rule[a],
+				    &book.rule[b]);
+	}
+	ck_assert_uint_gt(shadowed, 100);
+}
+END_TEST
+
+static const struct {
+	const char	*rules;
+	bool		 shadowed;	/* the second by the first */
+} shadows[] = {
+	{ "allow ; allow", true },
+	{ "deny ; allow", true },
+	{ "deny ; deny to loopback", true },
+	{ "allow ; deny", false },
+	{ "allow to any ; allow to public", true },
+	{ "allow to public ; allow to any", false },
+	{ "allow to any ; allow to loopback", false },
+	{ "deny to loopback linklocal ; allow to loopback", true },
+	{ "deny to loopback ; allow to loopback linklocal", false },
+	{ "deny to 10.0.0.0/8 ; allow to 10.1.0.0/16", true },
+	{ "deny to 10.1.0.0/16 ; allow to 10.0.0.0/8", false },
+	{ "deny to 10.0.0.0/8 ; allow to 11.0.0.0/8", false },
+	{ "deny to .a.b ; allow to a.b x.a.b *.x.a.b", true },
+	{ "deny to *.a.b ; allow to a.b", false },
+	{ "deny to *.a.b ; allow to .a.b", false },
+	{ "deny to *.a.b ; allow to *.a.b", true },
+	{ "deny to a.b ; allow to A.B", true },
+	{ "deny to a.b ; allow to xa.b", false },
+	{ "deny to a.b ; allow to 10.0.0.1", false },
+	{ "deny from any ; allow from 10.0.0.1", true },
+	{ "deny from 10.0.0.0/8 ; allow from 10.0.0.1", true },
+	{ "deny from 10.0.0.0/8 ; allow", false },
+	{ "deny from 10.0.0.0/8 ; allow from any", false },
+	{ "deny port 1-100 ; allow port 50-60", true },
+	{ "deny port 1-100 ; allow port 50-101", false },
+	{ "deny port 1 2 ; allow port 2 1", true },
+	{ "deny port 80 ; deny", false },
+	{ "deny ; deny port 80", true },
+	{ "allow to 64:ff9b::/96 ; deny to 64:ff9b::/96", false },
+	{ "deny to any ; deny to a.b", false }
+};
+
+START_TEST(a_rule_is_shadowed_only_if_its_row_says_so)
+{
+	struct book book;
+
+	read_book(&book, shadows[_i].rules);
+	ck_assert_uint_eq(book.rules, 2);
+	ck_assert(policy_shadows(&book.rule[0], &book.rule[1]) ==
+	    shadows[_i].shadowed);
+}
+END_TEST
+
+static const struct {
+	const char	*rule;
+	bool		 open;
+} opens[] = {
+	{ "allow port 1-65535", true },
+	{ "allow from any to any port 1-65535", true },
+	{ "allow from any to public port 1-65535", true },
+	{ "allow", true },
+	{ "allow port 443", false },
+	{ "allow from 10.0.0.0/8 port 1-65535", false },
+	{ "allow to private port 1-65535", false },
+	{ "allow to a.b port 1-65535", false },
+	{ "allow port 2-65535", false },
+	{ "deny", false }
+};
+
+START_TEST(an_open_proxy_is_known)
+{
+	struct book book;
+
+	read_book(&book, opens[_i].rule);
+	ck_assert(policy_is_open(&book.rule[0]) == opens[_i].open);
+}
+END_TEST
+
 /* What is refused before the name is resolved must be refused with every
  * address, and nothing is allowed before. */
 START_TEST(an_early_verdict_is_a_refusal_that_no_address_would_change)
@@ -2065,6 +2178,10 @@ policy_suite(void)
 
 	tc = tcase_create("rules");
 	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, a_rule_is_shadowed_only_if_its_row_says_so, 0,
+	    COUNT(shadows));
+	tcase_add_loop_test(tc, an_open_proxy_is_known, 0, COUNT(opens));
+	tcase_add_loop_test(tc, a_shadowed_rule_never_decides, 0, 3);
 	tcase_add_loop_test(tc, what_is_denied_is_so_under_all_its_names, 0,
 	    COUNT(alias_rows));
 	tcase_add_loop_test(tc, a_request_gets_the_verdict_of_its_row, 0,

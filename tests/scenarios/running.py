@@ -57,10 +57,65 @@ def features_that_are_not_there_yet_are_refused_by_name():
         result = run("-n", "-f", "/dev/null", "-o", directive)
         equal(result.returncode, 2, directive)
         assert word in result.stderr, (directive, result.stderr)
-    for words in (["-i"], ["-q", "from 192.0.2.7 to example.com:443"]):
-        result = run("-f", "/dev/null", *words)
-        equal(result.returncode, 2, str(words))
-        assert words[0][1] in result.stderr, (words, result.stderr)
+    result = run("-f", "/dev/null", "-i")
+    equal(result.returncode, 2, "-i")
+    assert "-i" in result.stderr, result.stderr
+
+
+RULES = ("deny to .evil.test", "allow from 192.0.2.0/24 to public port 443",
+         "allow from loopback to 127.0.0.3,.good.test port any")
+NAMES = ("127.0.0.2 two.test\n127.0.0.3 two.test\n8.8.8.8 x.evil.test\n"
+         "8.8.8.8 a.good.test\n::1 a.good.test\n")
+
+# (question, exit status, lines; R1 to R3 are the places of the rules)
+QUESTIONS = (
+    ("from 192.0.2.7 to 8.8.8.8:443", 0, ["8.8.8.8: allow, R2"]),
+    ("to [::ffff:8.8.8.8]:443 from 192.0.2.7", 0, ["8.8.8.8: allow, R2"]),
+    ("from 192.0.2.7 to 8.8.8.8:80", 1,
+     ["8.8.8.8: deny: port 80 is not allowed by the rules"]),
+    ("from 203.0.113.1 to 8.8.8.8:443", 1,
+     ["8.8.8.8: deny: this client is not allowed by the rules"]),
+    ("from 192.0.2.7 to 127.0.0.1:443", 1,
+     ["127.0.0.1: deny: 127.0.0.1 is a loopback address: a rule must name it"]),
+    ("from ::1 to x.evil.test:1", 1,
+     ["deny, R1: the rules deny this target"]),
+    ("from ::1 to two.test:1", 0,
+     ["127.0.0.2: deny: what this name leads to is a loopback address: "
+      "a rule must name it", "127.0.0.3: allow, R3"]),
+    ("from 127.0.0.1 to a.good.test:22", 0,
+     ["::1: deny: what this name leads to is a loopback address: "
+      "a rule must name it", "8.8.8.8: allow, R3"]),
+)
+
+
+def a_question_is_answered_as_the_rules_would():
+    """Goal: -q: each address, its verdict, the rule; exit 0 or 1."""
+    daemon = Daemon(*RULES, hosts=NAMES)
+    for question, status, lines in QUESTIONS:
+        result = run("-f", daemon.configuration, "-q", question)
+        equal((result.returncode, result.stderr), (status, ""), question)
+        for number, rule in enumerate(RULES, 1):
+            lines = [line.replace("R%d" % number, daemon.line_of(rule))
+                     for line in lines]
+        equal(result.stdout.splitlines(), lines, question)
+
+
+def a_question_that_is_none_is_a_usage_error():
+    """Goal: exit 2; a name that is not found is 1, with the reason."""
+    for question in ("", "from 192.0.2.7", "to 8.8.8.8:443", "from x to a:1",
+                     "from 192.0.2.7 to a", "from 192.0.2.7 to a:1 x",
+                     "from 192.0.2.7 to a:1 user alice", "192.0.2.7 a:1"):
+        result = run("-f", "/dev/null", "-q", question)
+        equal(result.returncode, 2, question)
+        assert "-q" in result.stderr, (question, result.stderr)
+        equal(result.stdout, "")
+    daemon = Daemon("allow", hosts="")
+    for name, why in (("a.invalid", "there is no such name"),
+                      ("a.test", "the name servers do not answer")):
+        result = run("-f", daemon.configuration, "-q",
+                     "from 192.0.2.7 to %s:443" % name)
+        equal(result.returncode, 1, name)
+        assert why in result.stderr, (name, result.stderr)
 
 
 def checking_a_configuration_prints_what_it_means():
@@ -71,6 +126,21 @@ def checking_a_configuration_prints_what_it_means():
         equal((result.returncode, result.stderr), (0, ""))
         for word in (authority(taken), "77", "tunnels", "memory"):
             assert word in result.stdout, (word, result.stdout)
+
+
+def checking_a_configuration_warns_of_what_was_hardly_meant():
+    """Goal: a rule that never decides, and an open proxy, unless it listens
+    on loopback only."""
+    for listen, warnings in (("192.0.2.1:3128", ["rule 1", "rule 3"]),
+                             ("127.0.0.1:3128", ["rule 3"])):
+        result = run("-n", "-f", "/dev/null", "-o", "listen " + listen,
+                     "-o", "allow port any", "-o", "deny to .evil.test",
+                     "-o", "deny to www.evil.test")
+        found = [line for line in result.stdout.splitlines()
+                 if line.startswith("warning: ")]
+        equal((result.returncode, len(found)), (0, len(warnings)), found)
+        for line, word in zip(found, warnings):
+            assert line.startswith("warning: %s, -o:" % word), line
 
 
 # (configuration, number of the bad line)
