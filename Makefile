@@ -14,7 +14,7 @@ MANDIR ?= $(PREFIX)/share/man
 CD_CFLAGS = -std=c99 -Wall -Wextra
 
 OBJS = connectd.o tunnel.o relay.o reach.o dial.o resolver.o query.o \
-    config.o sys.o http.o names.o policy.o dns.o ring.o
+    config.o sys.o http.o names.o policy.o dns.o addr.o ring.o
 
 all: connectd
 

@@ -279,11 +279,11 @@ add_both(struct line *l, const char *four, const char *six, uint16_t port)
 {
 	struct addr a;
 
-	(void)policy_parse_addr(four, strlen(four), &a);
+	(void)addr_parse(four, strlen(four), &a);
 	a.port = port;
 	if (!add_listen(l, &a, true))
 		return false;
-	(void)policy_parse_addr(six, strlen(six), &a);
+	(void)addr_parse(six, strlen(six), &a);
 	a.port = port;
 	return add_listen(l, &a, true);
 }
@@ -322,7 +322,7 @@ parse_endpoint(struct word w, struct addr *a)
 		w.p++;
 		w.n -= 2;
 	}
-	if (!policy_parse_addr(w.p, w.n, a) || bracketed != (a->family == 6))
+	if (!addr_parse(w.p, w.n, a) || bracketed != (a->family == 6))
 		return false;
 	a->port = port;
 	return true;
@@ -510,12 +510,12 @@ parse_net(struct word w, struct addr *net)
 {
 	bool v6;
 
-	if (policy_parse_addr(w.p, w.n, net))
+	if (addr_parse(w.p, w.n, net))
 		net->bits = net->family == 4 ? 32 : 128;
-	else if (!policy_parse_cidr(w.p, w.n, net))
+	else if (!addr_parse_cidr(w.p, w.n, net))
 		return false;
 	v6 = net->family == 6;
-	policy_canonical(net);
+	addr_canonical(net);
 	if (v6 && net->family == 4)
 		net->bits = (uint8_t)(net->bits - 96);
 	return true;

@@ -269,7 +269,7 @@ is_reachable(const struct config *cfg)
 	unsigned i;
 
 	for (i = 0; i < cfg->listens; i++)
-		if (!(policy_class(&cfg->listen[i].at) & CLASS_LOOPBACK))
+		if (!(addr_class(&cfg->listen[i].at) & CLASS_LOOPBACK))
 			return true;
 	return false;
 }
@@ -305,7 +305,7 @@ print_configuration(const struct config *cfg)
 	unsigned i;
 
 	for (i = 0; i < cfg->listens; i++)
-		(void)printf("listen %s\n", policy_format_addr(
+		(void)printf("listen %s\n", addr_format(
 		    &cfg->listen[i].at, true, addr));
 	(void)printf("tunnels %u, of one client %u%s\n", cfg->tunnels,
 	    cfg->tunnels_per_client,
@@ -372,9 +372,9 @@ parse_question(const char *text, struct question *q)
 	while ((word = next_word(&text, &n)), n > 0) {
 		value = next_word(&text, &len);
 		if (n == 4 && memcmp(word, "from", 4) == 0) {
-			if (!policy_parse_addr(value, len, &q->client))
+			if (!addr_parse(value, len, &q->client))
 				usage_error("-q: from: expected an address");
-			policy_canonical(&q->client);
+			addr_canonical(&q->client);
 		} else if (n == 2 && memcmp(word, "to", 2) == 0) {
 			why = http_parse_authority(value, len, &q->target);
 			if (why != NULL)
@@ -400,7 +400,7 @@ print_verdict(const struct question *q, const struct addr *address,
 	if (v->action == RESOLVE)
 		return false;
 	if (address != NULL)
-		(void)printf("%s: ", policy_format_addr(address, false, text));
+		(void)printf("%s: ", addr_format(address, false, text));
 	(void)printf("%s", v->action == ALLOW ? "allow" : "deny");
 	if (v->rule != NULL)
 		(void)printf(", %s:%u", v->rule->file, v->rule->line);
@@ -487,11 +487,11 @@ open_listener(const struct listen *wish)
 		return;
 	if (l->fd < 0) {
 		(void)snprintf(what, sizeof what, "cannot listen on %s",
-		    policy_format_addr(&wish->at, true, text));
+		    addr_format(&wish->at, true, text));
 		die(EXIT_FAILURE, what, strerror(-l->fd));
 	}
 	sys_log(LEVEL_NOTICE, "listening on %s",
-	    policy_format_addr(&l->addr, true, text));
+	    addr_format(&l->addr, true, text));
 	proxy.own[proxy.listeners++] = l->addr;
 }
 

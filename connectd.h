@@ -111,6 +111,62 @@ void ring_in_ack(struct ring *, size_t n);
 int ring_out(const struct ring *, struct part part[2]);
 void ring_out_ack(struct ring *, size_t n);
 
+/* ---- addr: text, classes, what is inside --------------------------------- */
+
+/*
+ * What an address is, as a set.  An address that carries an IPv4 address
+ * (NAT64 64:ff9b::/96, 6to4, Teredo, IPv4-compatible, SIIT) is what both are.
+ * SPECIAL ones match only a rule that names them.
+ */
+#define CLASS_LOOPBACK	0x01u
+#define CLASS_LINKLOCAL	0x02u
+#define CLASS_PRIVATE	0x04u	/* RFC 1918, 100.64/10, fc00::/7 */
+#define CLASS_RESERVED	0x08u	/* unspecified, multicast, documentation... */
+#define CLASS_SPECIAL	(CLASS_LOOPBACK | CLASS_LINKLOCAL | CLASS_RESERVED)
+
+/*
+ * Read all of p[0..n) as one IP address: four decimal numbers without leading
+ * zeros, or any IPv6 form of RFC 4291 2.2; no brackets, no zone.  *a gets the
+ * address as it was written, port and bits 0.  Returns false, and leaves *a
+ * alone, if it is anything else.
+ */
+bool addr_parse(const char *p, size_t n, struct addr *a);
+
+/* The same with "/BITS"; bits below the prefix must be zero. */
+bool addr_parse_cidr(const char *p, size_t n, struct addr *a);
+
+/*
+ * The address in the form of RFC 5952; with `port`, brackets around IPv6 and
+ * ":PORT".  out has ADDR_TEXT_MAX bytes.  Returns out.
+ */
+char *addr_format(const struct addr *a, bool port, char *out);
+
+/* IPv4-mapped IPv6 (::ffff:0:0/96) becomes the IPv4 address that it is; others
+ * stay.  Whatever is judged or dialled has gone through this. */
+void addr_canonical(struct addr *a);
+
+/* CLASS_* bits of an address and of the IPv4 addresses inside it; 0 means
+ * public. */
+unsigned addr_class(const struct addr *a);
+
+/* The same address?  Ports are not looked at. */
+bool addr_same_host(const struct addr *a, const struct addr *b);
+
+/* Is `a` in the prefix `net`? */
+bool addr_inside(const struct addr *net, const struct addr *a);
+
+/* An address as it is judged: itself, or an IPv4 address that it carries. */
+#define FACES_MAX 3
+struct face {
+	struct addr	addr;
+	unsigned	classes;
+	bool		neutral;	/* judged only by what is inside */
+};
+
+/* The faces of an address, itself first, canonical.  Returns how many, 1 to
+ * FACES_MAX. */
+int addr_faces(const struct addr *address, struct face face[FACES_MAX]);
+
 /* ---- dns: names and messages (RFC 1035) --------------------------------- */
 
 /* What a name is when it is not to be asked in the DNS (RFC 6761, 7686). */
@@ -220,46 +276,7 @@ struct dns_answer {
 enum dns_outcome dns_decode(const unsigned char *p, size_t n,
     const struct dns_question *q, struct dns_answer *);
 
-/* ---- policy: addresses, classes, rules ----------------------------------- */
-
-/*
- * What an address is, as a set.  An address that carries an IPv4 address
- * (NAT64 64:ff9b::/96, 6to4, Teredo, IPv4-compatible, SIIT) is what both are.
- * SPECIAL ones match only a rule that names them.
- */
-#define CLASS_LOOPBACK	0x01u
-#define CLASS_LINKLOCAL	0x02u
-#define CLASS_PRIVATE	0x04u	/* RFC 1918, 100.64/10, fc00::/7 */
-#define CLASS_RESERVED	0x08u	/* unspecified, multicast, documentation... */
-#define CLASS_SPECIAL	(CLASS_LOOPBACK | CLASS_LINKLOCAL | CLASS_RESERVED)
-
-/*
- * Read all of p[0..n) as one IP address: four decimal numbers without leading
- * zeros, or any IPv6 form of RFC 4291 2.2; no brackets, no zone.  *a gets the
- * address as it was written, port and bits 0.  Returns false, and leaves *a
- * alone, if it is anything else.
- */
-bool policy_parse_addr(const char *p, size_t n, struct addr *a);
-
-/* The same with "/BITS"; bits below the prefix must be zero. */
-bool policy_parse_cidr(const char *p, size_t n, struct addr *a);
-
-/*
- * The address in the form of RFC 5952; with `port`, brackets around IPv6 and
- * ":PORT".  out has ADDR_TEXT_MAX bytes.  Returns out.
- */
-char *policy_format_addr(const struct addr *a, bool port, char *out);
-
-/* IPv4-mapped IPv6 (::ffff:0:0/96) becomes the IPv4 address that it is; others
- * stay.  Whatever is judged or dialled has gone through this. */
-void policy_canonical(struct addr *a);
-
-/* CLASS_* bits of an address and of the IPv4 addresses inside it; 0 means
- * public. */
-unsigned policy_class(const struct addr *a);
-
-/* The same address?  Ports are not looked at. */
-bool policy_same_host(const struct addr *a, const struct addr *b);
+/* ---- policy: the rules --------------------------------------------------- */
 
 /* One word of `from` or `to`. */
 enum matcher_kind {

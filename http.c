@@ -220,10 +220,10 @@ parse_port(struct text t, uint16_t *port)
 static const char *
 parse_bracketed(struct text t, struct target *target)
 {
-	if (!policy_parse_addr(t.p, t.n, &target->addr) ||
+	if (!addr_parse(t.p, t.n, &target->addr) ||
 	    target->addr.family != 6)
 		return "the brackets hold no IPv6 address";
-	policy_canonical(&target->addr);
+	addr_canonical(&target->addr);
 	return NULL;
 }
 
@@ -233,7 +233,7 @@ parse_host(struct text t, struct target *target)
 	size_t i;
 
 	/* Without a colon in it, it can only be IPv4. */
-	if (policy_parse_addr(t.p, t.n, &target->addr))
+	if (addr_parse(t.p, t.n, &target->addr))
 		return NULL;
 	if (!dns_name_ok(t.p, t.n))
 		return "the host is neither a name nor an address";
@@ -338,7 +338,7 @@ is_host_value(struct text t)
 	if (host.p + host.n == t.p)	/* there was no "]" */
 		return false;
 	if (!is_ip_future(host) &&
-	    (!policy_parse_addr(host.p, host.n, &a) || a.family != 6))
+	    (!addr_parse(host.p, host.n, &a) || a.family != 6))
 		return false;
 	if (t.n == 0)
 		return true;

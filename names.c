@@ -161,7 +161,7 @@ add_line(struct hosts *h, struct text line)
 
 	line = cut_at(line, '#');
 	addr = next_word(&line);
-	if (!policy_parse_addr(addr.p, addr.n, &a))
+	if (!addr_parse(addr.p, addr.n, &a))
 		return;
 	while ((name = next_word(&line)).n > 0) {
 		chain = chain_of(h, name);
@@ -208,9 +208,9 @@ names_hosts_find(const struct hosts *h, const char *name, size_t n,
 		if (!dns_name_equal(name, n, word.p, word.n))
 			continue;
 		word = word_at(h, host->addr);
-		if (!policy_parse_addr(word.p, word.n, &a))
+		if (!addr_parse(word.p, word.n, &a))
 			continue;
-		policy_canonical(&a);
+		addr_canonical(&a);
 		dns_list_add(&list[a.family == 4 ? V4 : V6], &a);
 		found = true;
 	}
@@ -226,10 +226,10 @@ names_parse_server(const char *p, size_t n, struct server *s)
 	size_t zone = addr.n < n ? n - addr.n - 1 : 0;
 	struct addr a;
 
-	if (!policy_parse_addr(addr.p, addr.n, &a))
+	if (!addr_parse(addr.p, addr.n, &a))
 		return false;
 	if (addr.n < n && (zone == 0 || zone >= ZONE_MAX || a.family != 6 ||
-	    !(policy_class(&a) & CLASS_LINKLOCAL) ||
+	    !(addr_class(&a) & CLASS_LINKLOCAL) ||
 	    memchr(p + addr.n + 1, '\0', zone) != NULL))
 		return false;
 	memset(s, 0, sizeof *s);

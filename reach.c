@@ -50,7 +50,7 @@ is_own(const struct addr *a)
 	for (i = 0; i < reach.owns; i++) {
 		if (own[i].port != a->port)
 			continue;
-		if (is_unspecified(a) || policy_same_host(&own[i], a))
+		if (is_unspecified(a) || addr_same_host(&own[i], a))
 			return true;
 		if (is_unspecified(&own[i]) && own[i].family == a->family &&
 		    sys_is_local(a))

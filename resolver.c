@@ -323,7 +323,7 @@ take_addresses(struct answer *to, enum family f, const struct addr_list *from)
 
 	for (i = 0; i < from->n; i++) {
 		a = from->addr[i];
-		policy_canonical(&a);
+		addr_canonical(&a);
 		dns_list_add(&to->list[f], &a);
 	}
 }
@@ -643,9 +643,9 @@ add_loopback(struct addr_list list[FAMILIES])
 {
 	struct addr a;
 
-	(void)policy_parse_addr("::1", 3, &a);
+	(void)addr_parse("::1", 3, &a);
 	dns_list_add(&list[V6], &a);
-	(void)policy_parse_addr("127.0.0.1", 9, &a);
+	(void)addr_parse("127.0.0.1", 9, &a);
 	dns_list_add(&list[V4], &a);
 }
 

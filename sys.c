@@ -154,7 +154,7 @@ from_sockaddr(const union sockaddr_any *s, struct addr *a)
 		a->family = 6;
 		a->port = ntohs(s->in6.sin6_port);
 		memcpy(a->ip, &s->in6.sin6_addr, 16);
-		policy_canonical(a);
+		addr_canonical(a);
 	}
 }
 
@@ -324,7 +324,7 @@ sys_connected(int fd)
 		return -errno;
 	from_sockaddr(&here, &us);
 	from_sockaddr(&there, &them);
-	if (us.port == them.port && policy_same_host(&us, &them))
+	if (us.port == them.port && addr_same_host(&us, &them))
 		return -ELOOP;		/* simultaneous open with itself */
 	return 1;
 }

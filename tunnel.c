@@ -240,7 +240,7 @@ target_text(const struct tunnel *t, char out[TARGET_TEXT_MAX])
 	if (target->addr.port == 0)
 		return memcpy(out, "-", 2);
 	if (target->addr.family != 0)
-		return policy_format_addr(&target->addr, true, out);
+		return addr_format(&target->addr, true, out);
 	(void)snprintf(out, TARGET_TEXT_MAX, "%.*s:%u", target->name_len,
 	    target->name, target->addr.port);
 	return out;
@@ -272,7 +272,7 @@ log_access(const struct tunnel *t, int64_t now)
 	char target[TARGET_TEXT_MAX], setup[24], dns[24], more[88] = "";
 
 	if (to->family != 0)
-		policy_format_addr(to, true, address);
+		addr_format(to, true, address);
 	if (t->rule != NULL)
 		(void)snprintf(more, sizeof more, " rule=%.64s:%u",
 		    t->rule->file, t->rule->line);
@@ -281,7 +281,7 @@ log_access(const struct tunnel *t, int64_t now)
 	sys_log(LEVEL_INFO, "tunnel client=%s user=- target=%s via=- "
 	    "address=%s status=%d end=%s up=%llu down=%llu ms=%lld "
 	    "setup-ms=%s dns-ms=%s%s",
-	    policy_format_addr(&t->peer, true, client),
+	    addr_format(&t->peer, true, client),
 	    target_text(t, target), address, t->status, t->end,
 	    (unsigned long long)t->relay.up.sent,
 	    (unsigned long long)down_bytes(t), (long long)(now - t->begun),

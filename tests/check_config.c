@@ -183,7 +183,7 @@ show_matcher(const struct matcher *m)
 		show("%s", class_word(m->classes));
 		break;
 	case MATCH_NET:
-		show("%s/%u", policy_format_addr(&m->net, false, addr),
+		show("%s/%u", addr_format(&m->net, false, addr),
 		    m->net.bits);
 		break;
 	case MATCH_NAME:
@@ -264,9 +264,9 @@ START_TEST(the_built_in_listeners_are_loopback_and_either_may_be_missing)
 
 	read_file("");
 	ck_assert_uint_eq(cfg.listens, 2);
-	ck_assert_str_eq(policy_format_addr(&cfg.listen[0].at, true, addr),
+	ck_assert_str_eq(addr_format(&cfg.listen[0].at, true, addr),
 	    "127.0.0.1:3128");
-	ck_assert_str_eq(policy_format_addr(&cfg.listen[1].at, true, addr),
+	ck_assert_str_eq(addr_format(&cfg.listen[1].at, true, addr),
 	    "[::1]:3128");
 	ck_assert(cfg.listen[0].optional && cfg.listen[1].optional);
 }
@@ -394,7 +394,7 @@ all_servers(void)
 
 	shown[0] = '\0';
 	for (i = 0; i < cfg.servers; i++)
-		show("%s%s%s ", policy_format_addr(&cfg.server[i].addr, true,
+		show("%s%s%s ", addr_format(&cfg.server[i].addr, true,
 		    addr), cfg.server[i].zone[0] != '\0' ? "%" : "",
 		    cfg.server[i].zone);
 	return shown;
@@ -458,7 +458,7 @@ all_listeners(void)
 
 	shown[0] = '\0';
 	for (i = 0; i < cfg.listens; i++)
-		show("%s ", policy_format_addr(&cfg.listen[i].at, true, addr));
+		show("%s ", addr_format(&cfg.listen[i].at, true, addr));
 	return shown;
 }
 

@@ -108,7 +108,7 @@ address(const char *text, uint16_t port)
 {
 	struct addr a;
 
-	ck_assert(policy_parse_addr(text, strlen(text), &a));
+	ck_assert(addr_parse(text, strlen(text), &a));
 	a.port = port;
 	return a;
 }
@@ -232,7 +232,7 @@ check_waits(unsigned attempts, int64_t deadline)
 static void
 check_same(const struct addr *a, const struct addr *b)
 {
-	ck_assert(policy_same_host(a, b));
+	ck_assert(addr_same_host(a, b));
 	ck_assert_uint_eq(a->port, b->port);
 }
 

@@ -828,7 +828,7 @@ is_target(const struct target *t, const char *host, unsigned port)
 		return t->name_len == strlen(host) &&
 		    memcmp(t->name, host, t->name_len) == 0;
 	return t->name_len == 0 &&
-	    strcmp(policy_format_addr(&t->addr, false, text), host) == 0;
+	    strcmp(addr_format(&t->addr, false, text), host) == 0;
 }
 
 static void
@@ -1402,9 +1402,9 @@ START_TEST(the_unused_bytes_of_an_authority_are_zero)
 	ck_assert_ptr_null(http_parse_authority(text[_i], strlen(text[_i]),
 	    &t));
 	if (_i < 2)
-		policy_parse_addr("192.0.2.1", 9, &want);
+		addr_parse("192.0.2.1", 9, &want);
 	else if (_i == 2)
-		policy_parse_addr("::1", 3, &want);
+		addr_parse("::1", 3, &want);
 	want.port = 443;
 	ck_assert_mem_eq(&t.addr, &want, sizeof want);
 }

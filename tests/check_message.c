@@ -48,7 +48,7 @@ address_text(const struct addr *addr)
 
 	ck_assert_uint_eq(addr->family, q.type == DNS_AAAA ? 6 : 4);
 	ck_assert_uint_eq(addr->port, 0);
-	(void)policy_format_addr(addr, false, out);
+	(void)addr_format(addr, false, out);
 	return type == DNS_AAAA && strncmp(out, "::ffff:", 7) == 0 ? out + 7 :
 	    out;
 }

@@ -71,7 +71,7 @@ as_text(const struct addr_list list[FAMILIES])
 			ck_assert_uint_eq(list[f].addr[i].bits, 0);
 			ck_assert_int_eq(list[f].addr[i].family == 4, f == V4);
 			strcat(out, out[0] != '\0' ? " " : "");
-			strcat(out, policy_format_addr(&list[f].addr[i],
+			strcat(out, addr_format(&list[f].addr[i],
 			    false, addr));
 		}
 	return out;
@@ -393,7 +393,7 @@ START_TEST(addresses_come_behind_those_that_are_there)
 
 	load("192.0.2.1 a\n192.0.2.2 a\n2001:db8::1 a\n");
 	memset(list, 0, sizeof list);
-	ck_assert(policy_parse_addr("192.0.2.2", 9, &a));
+	ck_assert(addr_parse("192.0.2.2", 9, &a));
 	dns_list_add(&list[V4], &a);
 	ck_assert(names_hosts_find(&hosts, "a", 1, list));
 	ck_assert_str_eq(as_text(list), "2001:db8::1 192.0.2.2 192.0.2.1");
@@ -433,9 +433,9 @@ line_names(char *line, const char *name, struct addr *a)
 {
 	char *word = strtok(line, " \t\r");
 
-	if (word == NULL || !policy_parse_addr(word, strlen(word), a))
+	if (word == NULL || !addr_parse(word, strlen(word), a))
 		return false;
-	policy_canonical(a);
+	addr_canonical(a);
 	while ((word = strtok(NULL, " \t\r")) != NULL)
 		if (dns_name_equal(word, strlen(word), name, strlen(name)))
 			return true;
@@ -509,7 +509,7 @@ server_text(const struct server *s)
 {
 	static char out[ADDR_TEXT_MAX + ZONE_MAX + 1];
 
-	(void)policy_format_addr(&s->addr, true, out);
+	(void)addr_format(&s->addr, true, out);
 	if (s->zone[0] != '\0') {
 		strcat(out, "%");
 		strcat(out, s->zone);

@@ -41,7 +41,7 @@ address(const char *text)
 {
 	struct addr a;
 
-	if (!policy_parse_addr(text, strlen(text), &a))
+	if (!addr_parse(text, strlen(text), &a))
 		ck_abort_msg("%s is not read as an address", text);
 	return a;
 }
@@ -55,7 +55,7 @@ prefix(const char *text)
 	if (strchr(text, '/') == NULL) {
 		a = address(text);
 		a.bits = a.family == 4 ? 32 : 128;
-	} else if (!policy_parse_cidr(text, strlen(text), &a))
+	} else if (!addr_parse_cidr(text, strlen(text), &a))
 		ck_abort_msg("%s is not read as a prefix", text);
 	return a;
 }
@@ -63,7 +63,7 @@ prefix(const char *text)
 static struct addr
 canonical(struct addr a)
 {
-	policy_canonical(&a);
+	addr_canonical(&a);
 	return a;
 }
 
@@ -188,7 +188,7 @@ static const struct text_row {
 	{ TEXT("localhost"),		NULL },
 };
 
-/* policy_parse_addr with the text in memory that ends where it does. */
+/* addr_parse with the text in memory that ends where it does. */
 static bool
 parse_exactly(const char *p, size_t n, struct addr *a)
 {
@@ -197,7 +197,7 @@ parse_exactly(const char *p, size_t n, struct addr *a)
 
 	if (n > 0)
 		memcpy(copy, p, n);
-	ok = policy_parse_addr(copy, n, a);
+	ok = addr_parse(copy, n, a);
 	free(copy);
 	return ok;
 }
@@ -220,12 +220,12 @@ START_TEST(a_text_is_an_address_only_if_its_row_says_so)
 	ck_assert_uint_eq(a.family, strchr(row->text, ':') ? 6 : 4);
 	ck_assert_uint_eq(a.bits, 0);
 	ck_assert_uint_eq(a.port, 0);
-	ck_assert_ptr_eq(policy_format_addr(&a, false, out), out);
+	ck_assert_ptr_eq(addr_format(&a, false, out), out);
 	ck_assert_str_eq(out, row->out);
 }
 END_TEST
 
-/* What inet_pton makes of it; *a as policy_parse_addr should leave it. */
+/* What inet_pton makes of it; *a as addr_parse should leave it. */
 static bool
 system_parse(const char *text, struct addr *a)
 {
@@ -421,7 +421,7 @@ START_TEST(formatting_agrees_with_inet_ntop_and_rfc_5952)
 	for (i = 0; i < 200000; i++) {
 		a = random_address();
 		memset(ours, 'x', sizeof ours);
-		policy_format_addr(&a, false, ours);
+		addr_format(&a, false, ours);
 		plain_format(&a, plain);
 		if (strcmp(ours, plain) != 0)
 			ck_abort_msg("%s is written %s", plain, ours);
@@ -429,7 +429,7 @@ START_TEST(formatting_agrees_with_inet_ntop_and_rfc_5952)
 		    sizeof theirs);
 		if (!is_compatible(&a) && strcmp(ours, theirs) != 0)
 			ck_abort_msg("%s is written %s", theirs, ours);
-		if (!policy_parse_addr(ours, strlen(ours), &b) ||
+		if (!addr_parse(ours, strlen(ours), &b) ||
 		    memcmp(&a, &b, sizeof a) != 0)
 			ck_abort_msg("%s is read as another address", ours);
 	}
@@ -448,7 +448,7 @@ START_TEST(every_pattern_of_zero_groups_is_shortened_right)
 	for (i = 0; i < 8; i++)
 		a.ip[2 * i + 1] = (uint8_t)((_i >> i & 1) * (i + 1));
 	plain_format(&a, plain);
-	ck_assert_str_eq(policy_format_addr(&a, false, ours), plain);
+	ck_assert_str_eq(addr_format(&a, false, ours), plain);
 }
 END_TEST
 
@@ -476,8 +476,8 @@ START_TEST(the_port_stands_behind_the_address_if_it_is_wanted)
 
 	ck_assert_ptr_nonnull(out);
 	a.port = row->port;
-	ck_assert_str_eq(policy_format_addr(&a, true, out), row->out);
-	ck_assert_str_eq(policy_format_addr(&a, false, out), row->text);
+	ck_assert_str_eq(addr_format(&a, true, out), row->out);
+	ck_assert_str_eq(addr_format(&a, false, out), row->text);
 	free(out);
 }
 END_TEST
@@ -555,7 +555,7 @@ START_TEST(a_text_is_a_prefix_only_if_its_row_says_so)
 	before = a;
 	if (row->n > 0)
 		memcpy(copy, row->text, row->n);
-	ok = policy_parse_cidr(copy, row->n, &a);
+	ok = addr_parse_cidr(copy, row->n, &a);
 	free(copy);
 	ck_assert_msg(ok == (row->net != NULL), "%s", row->text);
 	want = before;
@@ -579,8 +579,8 @@ START_TEST(only_the_bits_behind_the_prefix_must_be_zero)
 			a.family = (uint8_t)_i;
 			a.ip[bit / 8] = (uint8_t)(0x80u >> bit % 8);
 			snprintf(text, sizeof text, "%s/%u",
-			    policy_format_addr(&a, false, net), bits);
-			if (policy_parse_cidr(text, strlen(text), &b) !=
+			    addr_format(&a, false, net), bits);
+			if (addr_parse_cidr(text, strlen(text), &b) !=
 			    (bits > bit && bits <= max))
 				ck_abort_msg("%s", text);
 		}
@@ -616,9 +616,9 @@ START_TEST(only_a_mapped_address_becomes_ipv4)
 	struct addr a = address(row->text), want = address(row->out);
 
 	a.port = want.port = 8080;
-	policy_canonical(&a);
+	addr_canonical(&a);
 	ck_assert_msg(memcmp(&a, &want, sizeof a) == 0, "%s", row->text);
-	policy_canonical(&a);
+	addr_canonical(&a);
 	ck_assert_msg(memcmp(&a, &want, sizeof a) == 0, "%s twice", row->text);
 }
 END_TEST
@@ -645,13 +645,13 @@ START_TEST(the_same_host_is_the_same_address_with_any_port)
 	const struct same_row *row = &sames[_i];
 	struct addr a = address(row->a), b = address(row->b);
 
-	ck_assert(policy_same_host(&a, &b) == row->same);
-	ck_assert(policy_same_host(&b, &a) == row->same);
+	ck_assert(addr_same_host(&a, &b) == row->same);
+	ck_assert(addr_same_host(&b, &a) == row->same);
 	a.port = 1;
 	b.port = 2;
-	ck_assert(policy_same_host(&a, &b) == row->same);
+	ck_assert(addr_same_host(&a, &b) == row->same);
 	b.port = 1;
-	ck_assert(policy_same_host(&a, &b) == row->same);
+	ck_assert(addr_same_host(&a, &b) == row->same);
 }
 END_TEST
 
@@ -743,11 +743,11 @@ static void
 check_class(const struct addr *a, unsigned want)
 {
 	char text[ADDR_TEXT_MAX];
-	unsigned got = policy_class(a);
+	unsigned got = addr_class(a);
 
 	if (got != want)
 		ck_abort_msg("%s: class 0x%x, not 0x%x",
-		    policy_format_addr(a, false, text), got, want);
+		    addr_format(a, false, text), got, want);
 }
 
 START_TEST(a_range_has_its_class_at_both_ends_and_not_beyond)
@@ -901,7 +901,7 @@ END_TEST
 /* ---- a second classifier ------------------------------------------------- */
 
 /* An address as one of its faces: itself or one inside it. */
-struct face {
+struct plain_face {
 	struct addr	addr;
 	unsigned	classes;
 	bool		neutral;	/* NAT64: only what is inside counts */
@@ -955,10 +955,10 @@ plain_inside_text(const struct addr *a, const char *text)
 	return plain_inside(a, &net);
 }
 
-static struct face
+static struct plain_face
 plain_face(const struct addr *a)
 {
-	struct face f;
+	struct plain_face f;
 	int i;
 
 	if (alone_net[0].family == 0)
@@ -972,7 +972,7 @@ plain_face(const struct addr *a)
 	return f;
 }
 
-static struct face
+static struct plain_face
 plain_inner(const struct addr *a, int at, unsigned flip)
 {
 	struct addr inner;
@@ -986,7 +986,7 @@ plain_inner(const struct addr *a, int at, unsigned flip)
 }
 
 static unsigned
-plain_faces(const struct addr *a, struct face f[3])
+plain_faces(const struct addr *a, struct plain_face f[3])
 {
 	unsigned n = 0;
 
@@ -1009,7 +1009,7 @@ plain_faces(const struct addr *a, struct face f[3])
 static unsigned
 plain_class(const struct addr *a)
 {
-	struct face f[3];
+	struct plain_face f[3];
 	unsigned i, all = 0, n = plain_faces(a, f);
 
 	for (i = 0; i < n; i++)
@@ -1619,7 +1619,7 @@ START_TEST(a_request_gets_the_verdict_of_its_row)
 	policy_decide(book.rule, book.rules, &facts, &v);
 	ck_assert_msg(v.action == row->action, "action %d", (int)v.action);
 	if (row->address != NULL)
-		ck_assert_uint_eq(v.classes, policy_class(&target));
+		ck_assert_uint_eq(v.classes, addr_class(&target));
 	if (row->action == RESOLVE)
 		return;
 	ck_assert_ptr_eq(v.rule,
@@ -1644,7 +1644,7 @@ explain(const struct decide_row *row, char *text, char *target_text)
 	ck_assert_ptr_nonnull(out);
 	read_book(&book, row->rules);
 	target = address(row->address == NULL ? "0.0.0.0" : row->address);
-	policy_format_addr(&target, false, target_text);
+	addr_format(&target, false, target_text);
 	set_facts(&facts, &client, row->name, row->port,
 	    row->address == NULL ? NULL : &target);
 	policy_decide(book.rule, book.rules, &facts, &v);
@@ -1738,7 +1738,7 @@ is_name(const struct matcher *m)
 
 /* Is the face one of those that the word means? */
 static bool
-plain_hit(const struct matcher *m, const struct face *f,
+plain_hit(const struct matcher *m, const struct plain_face *f,
     const struct facts *q)
 {
 	if (m->kind == MATCH_NET)
@@ -1757,7 +1757,7 @@ plain_hit(const struct matcher *m, const struct face *f,
 static bool
 plain_client(const struct rule *r, const struct facts *q)
 {
-	struct face f[3];
+	struct plain_face f[3];
 	unsigned i, k, n = plain_faces(q->client, f);
 	bool yes = r->froms == 0;
 
@@ -1789,7 +1789,7 @@ plain_to(const struct rule *r, const struct facts *q)
 	static const struct matcher any = { MATCH_ANY, 0,
 	    { 0, 0, 0, { 0 } }, NULL, 0 };
 	const struct matcher *to = r->tos == 0 ? &any : r->to;
-	struct face f[3];
+	struct plain_face f[3];
 	unsigned i, k, n = plain_faces(q->address, f);
 	unsigned hit[3] = { 0, 0, 0 };
 	bool some = false, rest_public = true, denied_name = false;
@@ -1945,7 +1945,7 @@ check_judges(const struct book *b, const char *rules, const struct facts *q)
 		return;
 	ck_abort_msg("%s: %s port %u address %s: %d/%d/%d, not %d/%d/%d",
 	    rules, q->name_len ? q->name : "-", (unsigned)q->port,
-	    q->address ? policy_format_addr(q->address, false, text) : "-",
+	    q->address ? addr_format(q->address, false, text) : "-",
 	    (int)ours.action, (int)ours.denial,
 	    ours.rule == NULL ? 0 : (int)(ours.rule - b->rule) + 1,
 	    (int)plain.action, (int)plain.denial,

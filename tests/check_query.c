@@ -245,7 +245,7 @@ check_found(void)
 
 	ck_assert_int_eq(outcome, DNS_FOUND);
 	ck_assert_uint_eq(answer.list.n, 1);
-	ck_assert(policy_same_host(&answer.list.addr[0], &a));
+	ck_assert(addr_same_host(&answer.list.addr[0], &a));
 	ck_assert_uint_eq(answer.ttl, 300);
 	ck_assert_int_eq(q.fd, -1);
 	ck_assert_ptr_null(q.buffer);

@@ -240,8 +240,8 @@ static void
 start_only(const char *text, uint16_t port, int64_t now)
 {
 	memset(&target, 0, sizeof target);
-	if (policy_parse_addr(text, strlen(text), &target.addr))
-		policy_canonical(&target.addr);
+	if (addr_parse(text, strlen(text), &target.addr))
+		addr_canonical(&target.addr);
 	else {
 		target.name_len = (uint8_t)strlen(text);
 		memcpy(target.name, text, target.name_len);
@@ -281,7 +281,7 @@ check_reached(const char *ip, uint16_t port, int64_t now)
 	for (i = 0; i < 10 && fd == -EAGAIN; i++)
 		fd = turn(now);
 	ck_assert_int_ge(fd, 0);
-	ck_assert(policy_same_host(&r.address, &there));
+	ck_assert(addr_same_host(&r.address, &there));
 	ck_assert_uint_eq(r.address.port, port);
 	ck_assert_ptr_null(r.lookup);
 	(void)close(fd);

@@ -314,7 +314,7 @@ as_text(const struct addr_list *list)
 		ck_assert_uint_eq(list->addr[i].port, 0);
 		if (i > 0)
 			strcat(out, " ");
-		(void)policy_format_addr(&list->addr[i], false,
+		(void)addr_format(&list->addr[i], false,
 		    out + strlen(out));
 	}
 	return out;
@@ -1814,7 +1814,7 @@ server_of(unsigned i)
 	a.family = 4;
 	a.port = ntohs(s.sin_port);
 	memcpy(a.ip, &s.sin_addr, 4);
-	return policy_format_addr(&a, true, text);
+	return addr_format(&a, true, text);
 }
 
 /* Who would be asked first now? */

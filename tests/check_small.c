@@ -655,7 +655,7 @@ check_address(const char *p, size_t n)
 	struct reading all = { p, n };
 	struct addr a, wanted, again;
 	char text[ADDR_TEXT_MAX];
-	bool ok = policy_parse_addr(p, n, &a);
+	bool ok = addr_parse(p, n, &a);
 
 	if (ok != recognise_addr(all, &wanted))
 		fail_text("address or not", p, n);
@@ -663,11 +663,11 @@ check_address(const char *p, size_t n)
 		return;
 	if (memcmp(&a, &wanted, sizeof a) != 0)
 		fail_text("another address", p, n);
-	(void)policy_format_addr(&a, false, text);
-	if (!policy_parse_addr(text, strlen(text), &again) ||
+	(void)addr_format(&a, false, text);
+	if (!addr_parse(text, strlen(text), &again) ||
 	    memcmp(&a, &again, sizeof a) != 0)
 		fail_text("printed as another address", p, n);
-	if (policy_class(&a) != judge_class(&a))
+	if (addr_class(&a) != judge_class(&a))
 		fail_text("another class", p, n);
 }
 
@@ -712,13 +712,13 @@ START_TEST(every_address_of_eight_groups_of_zero_or_one)
 		n = snprintf(text, sizeof text, "%x:%x:%x:%x:%x:%x:%x:%x",
 		    bits >> 7 & 1, bits >> 6 & 1, bits >> 5 & 1, bits >> 4 & 1,
 		    bits >> 3 & 1, bits >> 2 & 1, bits >> 1 & 1, bits & 1);
-		ck_assert(policy_parse_addr(text, (size_t)n, &a));
+		ck_assert(addr_parse(text, (size_t)n, &a));
 		(void)inet_ntop(AF_INET6, a.ip, wanted, sizeof wanted);
 		/* inet_ntop takes ::1:0 for ::0.1.0.0. */
 		if (bits >> 1 == 1)
 			(void)snprintf(wanted, sizeof wanted, "::1:%x",
 			    bits & 1);
-		ck_assert_str_eq(policy_format_addr(&a, false, out), wanted);
+		ck_assert_str_eq(addr_format(&a, false, out), wanted);
 	}
 }
 END_TEST
@@ -742,8 +742,8 @@ check_class(const struct addr *a)
 {
 	char text[ADDR_TEXT_MAX];
 
-	if (policy_class(a) != judge_class(a))
-		ck_abort_msg("class of %s", policy_format_addr(a, false, text));
+	if (addr_class(a) != judge_class(a))
+		ck_abort_msg("class of %s", addr_format(a, false, text));
 }
 
 /* The address, and if it is IPv4 every IPv6 address that carries it. */
@@ -835,7 +835,7 @@ START_TEST(every_prefix_of_four_more_letters)
 	s.text[begin] = '/';
 	s.end[0] = begin + 1;
 	do {
-		ok = policy_parse_cidr(s.text, s.end[s.at], &a);
+		ok = addr_parse_cidr(s.text, s.end[s.at], &a);
 		if (ok != plain_cidr(s.text, begin, s.end[s.at], &wanted))
 			fail_text("prefix or not", s.text, s.end[s.at]);
 		if (ok && memcmp(&a, &wanted, sizeof a) != 0)
@@ -1059,7 +1059,7 @@ fail_rules(const char *why, const unsigned *chosen, unsigned rules,
 
 	ck_abort_msg("%s: %u rules %u %u %u client %s name '%s' port %u "
 	    "address '%s'", why, rules, chosen[0], chosen[1], chosen[2],
-	    policy_format_addr(&a->client, false, text), a->name, a->port,
+	    addr_format(&a->client, false, text), a->name, a->port,
 	    addresses[address]);
 }
 

@@ -109,7 +109,7 @@ put_addr(struct message *m, const char *owner, unsigned long ttl,
 	bool four = strchr(text, ':') == NULL;
 
 	/* Mapped addresses are to be sent as they are. */
-	ck_assert(policy_parse_addr(text, strlen(text), &a));
+	ck_assert(addr_parse(text, strlen(text), &a));
 	put_record(m, owner, four ? DNS_A : DNS_AAAA, ttl, four ? 4 : 16);
 	put_bytes(m, a.ip, four ? 4 : 16);
 }

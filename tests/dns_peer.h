@@ -77,7 +77,7 @@ address(const char *text, uint16_t port)
 {
 	struct addr a;
 
-	ck_assert(policy_parse_addr(text, strlen(text), &a));
+	ck_assert(addr_parse(text, strlen(text), &a));
 	a.port = port;
 	return a;
 }

@@ -44,16 +44,16 @@ check_text(const struct addr *a)
 	struct addr again;
 
 	write_addr(a, wanted);
-	must(policy_format_addr(a, false, out) == out, "it returns out");
+	must(addr_format(a, false, out) == out, "it returns out");
 	must(strcmp(out, wanted) == 0, "an address is written canonically");
 	text = copy_of(out, strlen(out));
-	must(policy_parse_addr(text, strlen(out), &again) &&
+	must(addr_parse(text, strlen(out), &again) &&
 	    again.family == a->family && memcmp(again.ip, a->ip, 16) == 0,
 	    "what was printed is read as the same");
 	free(text);
 	(void)snprintf(with_port, sizeof with_port, a->family == 6 ?
 	    "[%s]:%u" : "%s:%u", wanted, a->port);
-	must(strcmp(policy_format_addr(a, true, out), with_port) == 0,
+	must(strcmp(addr_format(a, true, out), with_port) == 0,
 	    "a port stands behind it");
 	free(out);
 }
@@ -75,16 +75,16 @@ check_forms(const struct addr *four)
 	struct addr mapped = carried("::ffff:0:0", four), canonical = mapped;
 	struct addr nat64 = carried("64:ff9b::", four);
 	struct addr compatible = carried("::", four);
-	unsigned classes = policy_class(four);
+	unsigned classes = addr_class(four);
 
-	must(policy_class(&mapped) == classes, "mapped is of the same class");
-	must(policy_class(&nat64) == classes,
+	must(addr_class(&mapped) == classes, "mapped is of the same class");
+	must(addr_class(&nat64) == classes,
 	    "behind NAT64 it is of the same class");
-	must((policy_class(&compatible) & classes) == classes ||
-	    policy_class(&compatible) == CLASS_LOOPBACK,
+	must((addr_class(&compatible) & classes) == classes ||
+	    addr_class(&compatible) == CLASS_LOOPBACK,
 	    "what carries it is what it is");
-	must(policy_class(&compatible) != 0, "compatible is not public");
-	policy_canonical(&canonical);
+	must(addr_class(&compatible) != 0, "compatible is not public");
+	addr_canonical(&canonical);
 	must(same(&canonical, four), "mapped becomes what it is");
 }
 
@@ -94,16 +94,16 @@ check_address(const struct addr *a)
 	struct addr canonical = *a, wanted = *a, twice;
 
 	check_text(a);
-	must(policy_class(a) == judge_class(a), "it is what judge.h says");
-	policy_canonical(&canonical);
+	must(addr_class(a) == judge_class(a), "it is what judge.h says");
+	addr_canonical(&canonical);
 	recognise_canonical(&wanted);
 	must(same(&canonical, &wanted), "only mapped addresses change");
 	twice = canonical;
-	policy_canonical(&twice);
+	addr_canonical(&twice);
 	must(same(&canonical, &twice), "canonical is canonical");
-	must(policy_class(&canonical) == policy_class(a),
+	must(addr_class(&canonical) == addr_class(a),
 	    "canonical is of the same class");
-	must(policy_same_host(a, &canonical) == (a->family ==
+	must(addr_same_host(a, &canonical) == (a->family ==
 	    canonical.family), "same host is the same bytes");
 	if (canonical.family == 4)
 		check_forms(&canonical);
@@ -154,14 +154,14 @@ check_reading(const char *p, size_t n)
 
 	memset(&untouched, 0x5a, sizeof untouched);
 	a = untouched;
-	ok = policy_parse_addr(p, n, &a);
+	ok = addr_parse(p, n, &a);
 	must(ok == recognise_addr(all, &wanted), "inet_pton reads the same");
 	must(same(&a, ok ? &wanted : &untouched),
 	    "inet_pton's address, or nothing is touched");
 	if (ok)
 		check_address(&a);
 	a = untouched;
-	ok = policy_parse_cidr(p, n, &a);
+	ok = addr_parse_cidr(p, n, &a);
 	must(ok == read_cidr(p, n, &wanted), "a prefix is ADDRESS/BITS");
 	must(same(&a, ok ? &wanted : &untouched),
 	    "the prefix, or nothing is touched");

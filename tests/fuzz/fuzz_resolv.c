@@ -59,7 +59,7 @@ print(const struct resolv *r, char *out, size_t room)
 	unsigned i;
 
 	for (i = 0; i < r->servers; i++) {
-		(void)policy_format_addr(&r->server[i].addr, false, addr);
+		(void)addr_format(&r->server[i].addr, false, addr);
 		at = put(out, at, room, "nameserver %.*s", addr, strlen(addr));
 		if (r->server[i].zone[0] != '\0')
 			at = put(out, at, room, "%%%.*s", r->server[i].zone,

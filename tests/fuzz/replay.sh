@@ -15,7 +15,7 @@ CFLAGS=${CFLAGS:--O1 -g}
 LDFLAGS=${LDFLAGS:-}
 build=tests/build/replay
 cflags="-std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -I. $CFLAGS"
-modules="ring dns policy names http config"
+modules="ring addr dns policy names http config"
 passed=0
 failed=0
 

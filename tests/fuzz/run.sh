@@ -17,7 +17,7 @@ FUZZ_CC=${FUZZ_CC:-clang}
 build=tests/build/fuzz
 cflags="-std=c99 -D_POSIX_C_SOURCE=200809L -I. -O1 -g -fno-omit-frame-pointer"
 sanitize="address,undefined -fno-sanitize-recover=all"
-modules="ring dns policy names http config"
+modules="ring addr dns policy names http config"
 passed=0
 failed=0
 

@@ -15,7 +15,7 @@ CFLAGS=${CFLAGS:--O2 -g}
 mkdir -p "$out"
 
 modules="connectd tunnel relay reach dial resolver query config sys http names
-    policy dns ring"
+    policy dns addr ring"
 world="world names actors check main"
 
 # Every name that the world answers.  The gate below sees to it that it is
