@@ -318,9 +318,10 @@ begin_client(int id)
 {
 	struct client *k = &sim.client[id];
 	struct conn *c = new_conn(true, id);
+	char from[64];
 
-	trace("client %d from %u.%u.%u.%u, kind %d: %.*s", id, k->from.ip[0],
-	    k->from.ip[1], k->from.ip[2], k->from.ip[3], (int)k->kind,
+	trace("client %d from %s, kind %d: %.*s", id,
+	    addr_text(&k->from, from, false), (int)k->kind,
 	    (int)strcspn(k->head, "\r"), k->head);
 	k->conn = (int)(c - sim.conn);
 	c->peer = k->from;
@@ -543,18 +544,27 @@ draw_pace(struct client *k)
 }
 
 static void
+draw_from(struct sim_addr *from)
+{
+	unsigned net = below(4), host = below(sim.set.per_client > 0 ? 3 : 200);
+
+	*from = addr4(net == 0 ? 172 : 198, 18, 0, host);
+	if (net == 1) {		/* a /64 is one client */
+		*from = addr6(0x2001, 0x200, below(65536));
+		from->ip[7] = (unsigned char)(host / 2);
+	}
+}
+
+static void
 draw_client(unsigned id)
 {
 	struct client *k = &sim.client[id];
-	unsigned net;
 
 	memset(k, 0, sizeof *k);
 	k->conn = k->origin = k->name = -1;
 	k->kind = (enum client_kind)below(CLIENT_KINDS);
-	/* One draw a statement: compilers differ in the order of arguments. */
-	net = below(8) == 0 ? 172 : 198;
-	k->from = addr4(net, 18, 0, below(sim.set.per_client > 0 ? 3 : 200));
-	k->from.port = 20000 + id;
+	draw_from(&k->from);
+	k->from.port = CLIENT_PORT + id;
 	k->start = (int64_t)below(20000) * 1000;
 	draw_pace(k);
 	if (sim.set.restless && below(3) == 0) {
@@ -605,7 +615,7 @@ sort_clients(void)
 	for (i = 1; i < sim.set.clients; i++)
 		if (sim.client[i].start < sim.client[i - 1].start)
 			sim.client[i].start = sim.client[i - 1].start +
-			    below(300000);
+			    below(sim.set.crowd ? 100 : 300000);
 }
 
 static void
@@ -617,6 +627,7 @@ draw_settings(struct settings *s)
 	memset(s, 0, sizeof *s);
 	s->clients = between(5, 120);
 	s->restless = below(10) == 0;
+	s->crowd = below(8) == 0;
 	s->call_us = 1;
 	if (s->restless) {	/* a slow machine and few, greedy clients */
 		s->clients = between(5, 20);
@@ -667,11 +678,13 @@ write_config(const struct settings *s)
 	};
 
 	(void)snprintf(config_text, sizeof config_text,
-	    "listen 127.0.0.1:%u\ntunnels %u\ntunnels-per-client %u\n"
-	    "buffer %u\ntimeout request %lldms\ntimeout connect %lldms\n"
+	    "listen 127.0.0.1:%u\nlisten [::1]:%u\n"
+	    "tunnels %u\ntunnels-per-client %u\nbuffer %u\n"
+	    "timeout request %lldms\ntimeout connect %lldms\n"
 	    "timeout idle %lldms\ntimeout half %lldms\ntimeout drain %lldms\n"
-	    "hosts /sim/hosts\nresolv /sim/resolv.conf\n%s\n", PORT_BASE, s->tunnels, s->per_client,
-	    s->buffer, (long long)s->request_ms, (long long)s->connect_ms,
+	    "hosts /sim/hosts\nresolv /sim/resolv.conf\n%s\n", PORT_BASE,
+	    PORT_BASE, s->tunnels, s->per_client, s->buffer,
+	    (long long)s->request_ms, (long long)s->connect_ms,
 	    (long long)s->idle_ms, (long long)s->half_ms,
 	    (long long)s->drain_ms, rules[s->rules]);
 }
@@ -712,7 +725,7 @@ plain_client(unsigned id, enum client_kind kind, const char *host,
 	k->literal = true;
 	k->kind = kind;
 	k->from = addr4(198, 18, 0, id);
-	k->from.port = 20000 + id;
+	k->from.port = CLIENT_PORT + id;
 	k->start = (int64_t)id * 1000;
 	k->gulp = 3000;
 	k->payload = SCENARIO_BYTES;

@@ -21,10 +21,9 @@ world="world names actors check main"
 # Every name that the world answers.  The gate below sees to it that it is
 # complete: what is "system", "memory" or exits must be wrapped.
 wrapped="accept bind clock_gettime close connect fcntl fstat getpeername
-    if_nametoindex
-    getrlimit getsockname getsockopt ioctl listen open pipe poll read recvmsg
-    sendmsg setrlimit setsockopt shutdown sigaction sigprocmask socket stat
-    write calloc exit"
+    getrlimit getsockname getsockopt if_nametoindex ioctl listen open pipe poll
+    read recvmsg sendmsg setrlimit setsockopt shutdown sigaction sigprocmask
+    socket stat write calloc exit"
 large="fcntl fstat getrlimit open setrlimit stat"
 
 compile() {

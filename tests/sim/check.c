@@ -5,6 +5,9 @@
  * The oracle for addresses is written apart from policy.c on purpose: ranges of
  * numbers here, prefixes there.
  */
+#include <sys/socket.h>
+#include <arpa/inet.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,8 +168,8 @@ check_connect(const struct sim_addr *a)
 	if (!oracle_allows(k, a))
 		broken("client %d: connect to a forbidden address (%u.%u...)",
 		    id, a->ip[0], a->ip[1]);
-	if (a->port == PORT_BASE && kind_of(a) == LOOPBACK && a->family == 4 &&
-	    a->ip[3] == 1)
+	if (a->port == PORT_BASE && kind_of(a) == LOOPBACK &&
+	    a->ip[a->family == 4 ? 3 : 15] == 1)
 		broken("connect to the daemon's own listener");
 	if (k->status != 0)
 		broken("client %d: connect behind the reply", id);
@@ -257,11 +260,32 @@ is_expected(const struct client *k, unsigned status)
 	return status == 403 || (status == 502 && k->addresses == 0);
 }
 
+/* The connection that carries the client's tunnel, or NULL. */
+static struct conn *
+origin_of(const struct client *k)
+{
+	return k->origin == -1 ? NULL : &sim.conn[k->origin];
+}
+
+/* There is one to carry it, and no other one is left of the race. */
+static void
+find_origin(struct client *k, int id)
+{
+	unsigned i, open = 0;
+
+	for (i = 0; i < sim.conns; i++)
+		if (!sim.conn[i].is_client && sim.conn[i].id == id &&
+		    sim.conn[i].fd != -1) {
+			open += 1 + !sim.conn[i].established;
+			k->origin = (int)i;
+		}
+	if (open != 1)
+		broken("client %d: 200 with other than one connection", id);
+}
+
 static void
 check_status(struct client *k, int id)
 {
-	unsigned i;
-
 	if (strncmp(k->reply, "HTTP/1.1 ", 9) != 0)
 		broken("client %d: no status line", id);
 	k->status = (unsigned)strtoul(k->reply + 9, NULL, 10);
@@ -280,12 +304,7 @@ check_status(struct client *k, int id)
 	}
 	if (strcmp(k->reply, ESTABLISHED) != 0)
 		broken("client %d: another 200 than the one", id);
-	for (i = 0; i < sim.conns; i++)
-		if (!sim.conn[i].is_client && sim.conn[i].id == id &&
-		    sim.conn[i].established)
-			break;
-	if (i == sim.conns)
-		broken("client %d: 200 before the connection stands", id);
+	find_origin(k, id);
 }
 
 /* The head of the reply, byte by byte; how many bytes were of it. */
@@ -350,23 +369,6 @@ check_up(struct conn *c, const unsigned char *p, size_t n)
 			    (unsigned long long)k->up_sent - 1);
 }
 
-/* The connection that carries the client's tunnel, or NULL. */
-static struct conn *
-origin_of(const struct client *k, int id)
-{
-	unsigned i;
-
-	if (k->origin != -1)
-		return &sim.conn[k->origin];
-	if (k->status != 200)
-		return NULL;
-	for (i = sim.conns; i-- > 0;)
-		if (!sim.conn[i].is_client && sim.conn[i].id == id &&
-		    sim.conn[i].established)
-			return &sim.conn[i];
-	return NULL;
-}
-
 /* ---- ends --------------------------------------------------------------- */
 
 static bool
@@ -381,7 +383,7 @@ is_complete(const struct client *k, const struct conn *from, bool up)
 static void
 check_client_fin(const struct conn *c, const struct client *k, bool by_close)
 {
-	const struct conn *o = origin_of(k, c->id);
+	const struct conn *o = origin_of(k);
 
 	if (k->status == 200) {
 		if (sim.set.half_ms > 0 && (o == NULL ||
@@ -406,7 +408,7 @@ check_fin(struct conn *c, bool by_close)
 		check_client_fin(c, k, by_close);
 		return;
 	}
-	if (by_close && (k->status != 200 || origin_of(k, c->id) != c))
+	if (by_close && (k->status != 200 || origin_of(k) != c))
 		return;			/* a loser, or the client left */
 	if (sim.set.half_ms > 0 && !is_complete(k, &sim.conn[k->conn], true))
 		broken("client %d: FIN to the target, but the client has not "
@@ -440,16 +442,61 @@ later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+static bool
+is_delivering(const struct conn *c)
+{
+	return c->out.arrived < c->out.sent;
+}
+
 /* How long may a tunnel in this condition be without progress? */
 static int64_t
 patience(const struct conn *c, const struct conn *o)
 {
 	const struct settings *s = &sim.set;
 	int64_t half = s->half_ms > 0 ? s->half_ms : 2000;
+	/* What a kernel has left to deliver is asked for at the end, and may
+	 * be less then. */
+	int64_t times = is_delivering(c) || is_delivering(o) ? 2 : 1;
 
-	if (c->out.fin_sent || o->out.fin_sent || c->dead || o->dead)
-		return later(2 * half, c->dead || o->dead ? 2 * s->idle_ms : 0);
-	return 2 * s->idle_ms;	/* a kernel may be delivering */
+	if (c->dead || o->dead)
+		return 2 * later(half, s->idle_ms);
+	if (c->out.fin_sent || o->out.fin_sent)
+		return times * half;
+	return times * s->idle_ms;
+}
+
+/* Could a byte of this direction, or its end, go on? */
+static bool
+could_move(const struct client *k, const struct conn *from,
+    const struct conn *to, bool up)
+{
+	const struct lane *in = &from->in, *out = &to->out;
+	uint64_t held = in->taken - (up ? k->head_len + k->filler : 0) -
+	    (up ? k->up_sent : k->down_sent);
+
+	if (from->dead || to->dead || to->out.fin_sent)
+		return false;
+	return (held < sim.set.buffer && !in->fin_taken &&
+	    (in->arrived > in->taken || in->fin_arrived)) ||
+	    (held > 0 && out->sent - out->arrived < out->room_sender);
+}
+
+/* What can move, moves. */
+static void
+check_moves(const struct client *k, struct conn *from, const struct conn *to,
+    bool up)
+{
+	uint64_t work = from->in.taken + (up ? k->up_sent : k->down_sent);
+
+	if (work != from->work || sim.plan.forever || sim.set.half_ms == 0 ||
+	    !could_move(k, from, to, up)) {
+		from->work = work;
+		from->stuck_since = 0;
+	} else if (from->stuck_since == 0)
+		from->stuck_since = sim.now;
+	else if (sim.now - from->stuck_since > 1000 * MS)
+		broken("client %d: bytes %s could move and do not", from->id,
+		    up ? "up" : "down");
 }
 
 static void
@@ -464,32 +511,39 @@ check_passed_on(const struct client *k, const struct conn *from,
 		broken("client %d: a FIN is not passed on", from->id);
 }
 
+/* The head has its time, then connecting has; a refused client has ten seconds
+ * to take its answer. */
 static void
-check_tunnel(const struct conn *c)
+check_answer(const struct client *k, const struct conn *c)
 {
-	const struct client *k = &sim.client[c->id];
-	const struct conn *o = origin_of(k, c->id);
 	const struct settings *s = &sim.set;
-	int64_t since;
+	int64_t since = k->accepted_at, extra = 2 * SLACK;
 
-	if (k->reply_len == 0 && c->in.taken == 0 && !c->in.fin_taken &&
-	    s->per_client == 0 &&
-	    sim.now - k->accepted_at > s->request_ms * MS + SLACK)
-		broken("client %d: it is mute, and nothing is done",
-		    c->id);
-	/* Its time, and that of a reply which it does not take. */
-	if (k->reply_len == 0 && c->in.taken < k->head_len &&
-	    sim.now - k->accepted_at > s->request_ms * MS + 2000 * MS + SLACK)
+	if (sim.plan.forever)	/* it may be kept from saying anything */
+		extra = 12000 * MS;
+	if (k->reply_len == 0 && k->head_at == 0 && !c->dead &&
+	    sim.now - since > s->request_ms * MS + extra)
 		broken("client %d: its head may take for ever", c->id);
 	/* What a dead client sent may go on to a slow target. */
-	since = k->accepted_at;
 	if (c->dead && k->origin != -1)
 		since = later(since, sim.conn[k->origin].last_progress);
+	if (k->reply_len == 0 && k->head_at > 0 && sim.now -
+	    later(since, k->head_at) > s->connect_ms * MS + extra)
+		broken("client %d: no answer in time", c->id);
 	if (k->status == 0 && sim.now - since > (s->request_ms +
 	    s->connect_ms) * MS + 12000 * MS + SLACK)
-		broken("client %d: no answer in time", c->id);
+		broken("client %d: no end of its answer", c->id);
 	if (k->status >= 400 && sim.now - k->replied_at > 10000 * MS + SLACK)
 		broken("client %d: refused, but kept", c->id);
+}
+
+static void
+check_tunnel(struct conn *c)
+{
+	const struct client *k = &sim.client[c->id];
+	struct conn *o = origin_of(k);
+
+	check_answer(k, c);
 	if (k->status != 200 || o == NULL)
 		return;
 	if (sim.now - later(later(later(c->last_progress, o->last_progress),
@@ -502,6 +556,8 @@ check_tunnel(const struct conn *c)
 		    c->id);
 	check_passed_on(k, c, o, true);
 	check_passed_on(k, o, c, false);
+	check_moves(k, c, o, true);
+	check_moves(k, o, c, false);
 }
 
 static unsigned
@@ -515,6 +571,14 @@ count_open(void)
 	return n;
 }
 
+/* An IPv4 address, or an IPv6 /64: who has one has all of it. */
+static bool
+same_net(const struct sim_addr *a, const struct sim_addr *b)
+{
+	return a->family == b->family &&
+	    memcmp(a->ip, b->ip, a->family == 4 ? 4 : 8) == 0;
+}
+
 /* Of this client, without those that are told that they are too many. */
 static unsigned
 count_served(const struct sim_addr *from)
@@ -524,16 +588,31 @@ count_served(const struct sim_addr *from)
 
 	for (i = 0; i < sim.lives; i++) {
 		c = &sim.conn[sim.live[i]];
-		n += c->is_client && c->fd != -1 && same_addr(from, &c->peer) &&
+		n += c->is_client && c->fd != -1 && same_net(from, &c->peer) &&
 		    sim.client[c->id].status == 200;
 	}
 	return n;
 }
 
+/* Whoever waits gets in soon, if there is room. */
+static void
+check_accepting(unsigned open)
+{
+	static int64_t since;
+
+	if (!client_is_waiting() || open >= sim.set.tunnels || sim.terms > 0 ||
+	    (!in_calm() && !is_quiet_world()) || sim.plan.on)
+		since = 0;
+	else if (since == 0)
+		since = sim.now;
+	else if (sim.now - since > 500 * MS)
+		broken("there is room, but nobody is accepted");
+}
+
 void
 check_turn(void)
 {
-	const struct conn *c;
+	struct conn *c;
 	unsigned i, open = 0;
 
 	for (i = 0; i < sim.lives; i++) {
@@ -548,6 +627,7 @@ check_turn(void)
 	}
 	if (open > sim.set.tunnels)
 		broken("%u tunnels of %u", open, sim.set.tunnels);
+	check_accepting(open);
 	if (sim.terms > 0 && sim.now - sim.term_at >
 	    sim.set.drain_ms * MS + SLACK)
 		broken("it does not stop");
@@ -586,7 +666,7 @@ is_hurt(int id)
 static void
 check_end_word(const struct client *k, int id)
 {
-	const struct conn *c = &sim.conn[k->conn], *o = origin_of(k, id);
+	const struct conn *c = &sim.conn[k->conn], *o = origin_of(k);
 	int64_t quiet = sim.now - later(later(c->moved,
 	    o != NULL ? o->moved : 0), k->replied_at);
 
@@ -621,7 +701,7 @@ check_end_word(const struct client *k, int id)
 static void
 check_cut(const struct client *k, int id)
 {
-	const struct conn *c = &sim.conn[k->conn], *o = origin_of(k, id);
+	const struct conn *c = &sim.conn[k->conn], *o = origin_of(k);
 	bool client = strcmp(k->end, "client-reset") == 0;
 	const struct conn *dead = client ? c : o, *alive = client ? o : c;
 
@@ -655,12 +735,59 @@ check_dns_fields(const struct client *k, int id, const char *line)
 		    line);
 }
 
+/* A number of milliseconds in it against the world's. */
+static void
+check_ms(int id, const char *line, const char *name, int64_t first,
+    int64_t last)
+{
+	int64_t us = (int64_t)field(line, name) * MS;
+
+	if (!sim.plan.forever && (us < first - EARLY || us > last + EARLY))
+		broken("client %d: it was not so long,%s: %s", id, name, line);
+}
+
+/* When it stood, and where it leads. */
+static void
+check_way(const struct client *k, int id, const char *line)
+{
+	const struct conn *o = origin_of(k);
+	char ip[INET6_ADDRSTRLEN], wanted[80];
+	const char *setup = strstr(line, " setup-ms=");
+
+	if (setup == NULL || (setup[10] == '-') ==
+	    (strstr(line, " status=200 ") != NULL))
+		broken("client %d: setup-ms does not fit: %s", id, line);
+	check_ms(id, line, " ms=", sim.now - k->accepted_at,
+	    sim.now - k->accepted_at);
+	if (k->status != 200 || o == NULL)
+		return;
+	check_ms(id, line, " setup-ms=", o->connect_at - k->accepted_at,
+	    k->replied_at - k->accepted_at);
+	(void)inet_ntop(o->peer.family == 4 ? AF_INET : AF_INET6, o->peer.ip,
+	    ip, sizeof ip);
+	(void)snprintf(wanted, sizeof wanted, o->peer.family == 4 ?
+	    " address=%s:%u " : " address=[%s]:%u ", ip, o->peer.port);
+	if (strstr(line, wanted) == NULL)
+		broken("client %d: another address than the one that it has: "
+		    "%s", id, line);
+}
+
+/* Whose line is it?  Clients are known by their ports. */
+static int
+client_of_line(const char *line)
+{
+	const char *end = strchr(line + 14, ' ');
+
+	while (end != NULL && end > line && *end != ':')
+		end--;
+	return end == NULL ? -1 : atoi(end + 1) - CLIENT_PORT;
+}
+
 static void
 check_access_line(const char *line)
 {
-	const char *colon = strchr(line + 14, ':');
 	const char *word = strstr(line, " end=");
-	int id = colon == NULL ? -1 : atoi(colon + 1) - 20000;
+	int id = client_of_line(line);
 	struct client *k;
 	size_t n;
 
@@ -684,6 +811,35 @@ check_access_line(const char *line)
 	check_end_word(k, id);
 	check_cut(k, id);
 	check_dns_fields(k, id, line);
+	check_way(k, id, line);
+}
+
+/* Sums over all tunnels, which can be told while none is open. */
+static void
+check_statistics(const char *line)
+{
+	uint64_t up = 0, down = 0;
+	unsigned i, established = 0, refused = 0;
+
+	if (field(line, " lost-lines=") != sim.lost_lines ||
+	    field(line, " tunnels=") > sim.set.tunnels)
+		broken("wrong numbers: %s", line);
+	if (count_open() > 0)
+		return;
+	for (i = 0; i < sim.set.clients; i++) {
+		up += sim.client[i].up_sent;
+		down += sim.client[i].down_sent;
+		established += sim.client[i].status == 200;
+		refused += sim.client[i].status >= 400;
+	}
+	if (field(line, " up=") != up || field(line, " down=") != down ||
+	    field(line, " tunnels=") != 0 ||
+	    field(line, " accepted=") != sim.accepted ||
+	    field(line, " established=") < established ||
+	    field(line, " refused=") < refused)
+		broken("wrong sums (%llu up, %llu down, %llu accepted): %s",
+		    (unsigned long long)up, (unsigned long long)down,
+		    (unsigned long long)sim.accepted, line);
 }
 
 void
@@ -704,6 +860,8 @@ check_line(const char *p, size_t n)
 		broken("lost lines are not told of");
 	if (strncmp(line, "tunnel client=", 14) == 0)
 		check_access_line(line);
+	else if (strncmp(line, "statistics ", 11) == 0)
+		check_statistics(line);
 	else if (strncmp(line, "log: ", 5) == 0)
 		sim.told_lost += strtoul(line + 5, NULL, 10);
 }
@@ -714,7 +872,7 @@ check_line(const char *p, size_t n)
 static void
 check_delivery(const struct client *k, int id)
 {
-	const struct conn *c = &sim.conn[k->conn], *o = origin_of(k, id);
+	const struct conn *c = &sim.conn[k->conn], *o = origin_of(k);
 
 	if (k->status != 200 || o == NULL || sim.set.half_ms == 0 ||
 	    (strcmp(k->end, "client-fin") != 0 &&
@@ -804,10 +962,14 @@ check_service(const struct client *k, int id)
 	    k->address[0].ip[3] % 2 != 0)
 		return;
 	/* Some are so slow to ask that their time is over. */
-	if (k->status != 200 && strcmp(k->end, "evicted") != 0 &&
-	    k->status != 408)
+	if (strcmp(k->end, "evicted") == 0 || k->status == 408)
+		return;
+	if (k->status != 200)
 		broken("client %d: no tunnel in a good world (status %u, %s)",
 		    id, k->status, k->end);
+	if (k->ends && strstr(k->end, "-fin") == NULL &&
+	    strstr(k->end, "-reset") == NULL)
+		broken("client %d: %s in a good world", id, k->end);
 }
 
 void
@@ -828,15 +990,17 @@ check_end(int status)
 		broken("%u sockets of questions are open at the end",
 		    names_open_sockets());
 	for (i = 0; sim.running && i < sim.set.clients; i++) {
+		/* Those that are far too many leave no line. */
 		missing += sim.client[i].accepted &&
-		    sim.client[i].log_lines == 0;
+		    sim.client[i].log_lines == 0 &&
+		    (sim.set.per_client == 0 || sim.client[i].reply_len > 0);
 		if (sim.client[i].conn == -1)
 			continue;
 		check_delivery(&sim.client[i], (int)i);
 		if (quiet)
 			check_service(&sim.client[i], (int)i);
 	}
-	if (sim.set.per_client == 0 && missing > sim.lost_lines)
+	if (missing > sim.lost_lines)
 		broken("%llu access lines are missing",
 		    (unsigned long long)missing);
 	if (sim.told_lost > sim.lost_lines)

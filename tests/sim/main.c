@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * main.c - runs worlds: one seed, a range of seeds, every single fault, every
- * pair of faults.
- *
- *	sim -s SEED [-v]	one world; the last line is its trace's hash
- *	sim -n COUNT [-s FIRST] that many seeds
- *	sim -f FILE		the seeds in a file, one a line
- *	sim -1			every call x errno x {once, for ever} in each
- *				scenario
- *	sim -2 SCENARIO		every pair of single faults in one scenario
- *	sim -x			stop at the first seed that fails
- *	sim -j JOBS		processes at a time, default 2
+ * pair of faults.  Its options: see usage_text.
  *
  * Each world has a process of its own, so that the daemon begins anew and a
  * crash is one world's.
@@ -18,6 +9,7 @@
 #define _DEFAULT_SOURCE 1
 
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <signal.h>
@@ -32,7 +24,7 @@
 
 #define JOBS_MAX	16
 #define SCENARIOS	10
-#define WORLD_SECONDS	10	/* of real time: more is a hang */
+#define WORLD_SECONDS	10	/* of a processor: more is a hang */
 
 int connectd_main(int, char *[]);
 
@@ -177,6 +169,9 @@ run_world(const struct job *j, unsigned char *kinds, size_t kinds_max)
 static void
 start(struct job *j, unsigned char *kinds, size_t kinds_max)
 {
+	static const struct itimerval enough = { { 0, 0 },
+	    { WORLD_SECONDS, 0 } };
+
 	memset(j->out, 0, sizeof *j->out);
 	fflush(stdout);
 	j->pid = fork();
@@ -187,7 +182,8 @@ start(struct job *j, unsigned char *kinds, size_t kinds_max)
 	if (j->pid != 0)
 		return;
 	shared = j->out;
-	alarm(WORLD_SECONDS);
+	(void)setitimer(ITIMER_PROF, &enough, NULL);
+	alarm(10 * WORLD_SECONDS);	/* or the machine is busy */
 	if (!verbose && !freopen("/dev/null", "w", stderr))
 		_exit(2);
 	run_world(j, kinds, kinds_max);
@@ -218,6 +214,7 @@ report(const struct job *j, int status)
 		    (unsigned long long)j->seed);
 	if (WIFSIGNALED(status))
 		printf("FAILED %s: signal %d%s\n", what, WTERMSIG(status),
+		    WTERMSIG(status) == SIGPROF ||
 		    WTERMSIG(status) == SIGALRM ? " (it hangs)" : "");
 	else
 		printf("FAILED %s: %s\n", what, j->out->error[0] != '\0' ?
@@ -401,68 +398,117 @@ pairs_of_faults(int scenario)
 
 /* ---- main --------------------------------------------------------------- */
 
+static const char usage_text[] =
+"usage: sim [-v] [-s SEED]\n"
+"       sim [-x] [-j JOBS] [-s SEED] -n COUNT | -f FILE | -1 | -2 SCENARIO\n"
+"  -s SEED      one world, default 1; the last line is the hash of its trace\n"
+"  -n COUNT     that many worlds, from that seed on\n"
+"  -f FILE      the seeds in a file, one a line\n"
+"  -1           every call x errno x {once, for ever} in each scenario\n"
+"  -2 SCENARIO  every pair of single faults in one scenario\n"
+"  -x           stop at the first seed that fails\n"
+"  -j JOBS      processes at a time, default 2\n"
+"  -v           tell every call; for one world\n"
+"Status 0: nothing failed, 1: something did, 2: usage.\n";
+
+/* What to run. */
+struct order {
+	uint64_t	first, count;	/* count 0: one, and tell its hash */
+	const char	*file;
+	bool		singles;
+	int		pairs;		/* scenario, -1: none */
+};
+
+static void
+usage(void)
+{
+	(void)fputs(usage_text, stderr);
+	_exit(2);
+}
+
+/* A whole number of lo..hi, and nothing behind it. */
+static uint64_t
+number(const char *text, uint64_t lo, uint64_t hi)
+{
+	char *end;
+	uint64_t n = strtoull(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end != '\0' || n < lo || n > hi)
+		usage();
+	return n;
+}
+
+static void
+take_option(struct order *o, int letter)
+{
+	switch (letter) {
+	case 's':
+		o->first = number(optarg, 0, UINT64_MAX);
+		break;
+	case 'n':
+		o->count = number(optarg, 1, UINT64_MAX);
+		break;
+	case 'f':
+		o->file = optarg;
+		break;
+	case '1':
+		o->singles = true;
+		break;
+	case '2':
+		o->pairs = (int)number(optarg, 0, SCENARIOS - 1);
+		break;
+	case 'v':
+		verbose = true;
+		break;
+	case 'x':
+		stop_early = true;
+		break;
+	case 'j':
+		jobs_max = (unsigned)number(optarg, 1, JOBS_MAX);
+		break;
+	default:
+		usage();
+	}
+}
+
+static void
+run_seeds(uint64_t first, uint64_t count)
+{
+	uint64_t i;
+
+	for (i = 0; i < count && !(stop_early && failures > 0); i++)
+		run_seed(first + i);
+}
+
 int
 main(int argc, char *argv[])
 {
+	struct order o = { 1, 0, NULL, false, -1 };
 	struct outcome *outs;
-	uint64_t first = 1, count = 0, i;
-	const char *file = NULL;
-	bool singles = false;
-	int letter, pairs = -1;
+	int letter, i;
 
-	while ((letter = getopt(argc, argv, "s:n:f:12:vxj:")) != -1) {
-		switch (letter) {
-		case 's':
-			first = strtoull(optarg, NULL, 10);
-			break;
-		case 'n':
-			count = strtoull(optarg, NULL, 10);
-			break;
-		case 'f':
-			file = optarg;
-			break;
-		case '1':
-			singles = true;
-			break;
-		case '2':
-			pairs = atoi(optarg);
-			break;
-		case 'v':
-			verbose = true;
-			break;
-		case 'x':
-			stop_early = true;
-			break;
-		case 'j':
-			jobs_max = (unsigned)atoi(optarg);
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (jobs_max < 1 || jobs_max > JOBS_MAX)
-		return 2;
+	while ((letter = getopt(argc, argv, "s:n:f:12:vxj:")) != -1)
+		take_option(&o, letter);
+	if (optind < argc)
+		usage();
 	outs = mmap(NULL, JOBS_MAX * sizeof *outs, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	for (i = 0; i < JOBS_MAX; i++)
 		jobs[i].out = &outs[i];
-	if (singles)
+	if (o.singles)
 		single_faults();
-	else if (pairs >= 0 && pairs < SCENARIOS)
-		pairs_of_faults(pairs);
-	else if (file != NULL)
-		run_file(file);
-	else {
-		for (i = 0; i < (count > 0 ? count : 1) &&
-		    !(stop_early && failures > 0); i++)
-			run_seed(first + i);
-	}
+	else if (o.pairs >= 0)
+		pairs_of_faults(o.pairs);
+	else if (o.file != NULL)
+		run_file(o.file);
+	else
+		run_seeds(o.first, o.count > 0 ? o.count : 1);
 	finish_all();
 	printf("%llu worlds, %llu connections, %llu calls, %llu failed\n",
 	    (unsigned long long)total_worlds,
 	    (unsigned long long)total_accepted,
 	    (unsigned long long)total_calls, (unsigned long long)failures);
-	if (count == 0 && !singles && pairs < 0 && file == NULL)
+	if (o.count == 0 && !o.singles && o.pairs < 0 && o.file == NULL)
 		printf("%016llx\n", (unsigned long long)jobs[0].out->trace);
 	return failures > 0;
 }

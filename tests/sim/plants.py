@@ -3,11 +3,13 @@
 """Plant one bug at a time in a copy of the sources; the simulator must find
 each within SEEDS seeds.  A simulator that misses one is mended, not the list.
 
-usage: plants.py BUILD_DIR COMMAND      from the top of the tree
-COMMAND builds a simulator:  COMMAND SOURCE_DIR OUTPUT_DIR MODULE
-(only MODULE differs from the objects that are in OUTPUT_DIR already).
+usage: plants.py BUILD_DIR COMMAND [WORDS]      from the top of the tree
+BUILD_DIR holds the objects of a good simulator.  COMMAND builds another one:
+COMMAND SOURCE_DIR OUTPUT_DIR MODULE  (only MODULE differs from the objects that
+are in OUTPUT_DIR already).  With WORDS only the plants whose name has them.
 """
 
+import glob
 import os
 import shutil
 import subprocess
@@ -41,6 +43,23 @@ PLANTS = [
      "\t\treturn -EAGAIN;\n\t/*",
      "if (errno == EAGAIN || errno == EWOULDBLOCK)\n\t\treturn -EAGAIN;\n"
      "\t/*"),
+    ("HUP is taken for the end", "relay",
+     "\tif (r->phase == RELAY_CUT)\n\t\treturn step_cut(r, now);\n",
+     "\tif (r->phase == RELAY_CUT)\n\t\treturn step_cut(r, now);\n"
+     "\tif (sys_got(w, r->client.wait) & POLLHUP)\n"
+     "\t\treturn cut(r, &r->client, now);\n"),
+    ("a half-closed side is not listened to", "relay",
+     "bool whole = r->phase == RELAY_WHOLE || r->phase == RELAY_HALF;",
+     "bool whole = r->phase == RELAY_WHOLE;"),
+    ("a full sink is not asked again", "relay",
+     "\tif (was_empty || sink_ready)\n", "\tif (was_empty)\n"),
+    ("a source is read until it is empty", "relay",
+     "\t\tin = relay_receive(f, source->fd);\n",
+     "\t\twhile ((in = relay_receive(f, source->fd)) > 0 &&\n"
+     "\t\t    relay_has_room(f) && relay_send(f, sink->fd) > 0)\n"
+     "\t\t\t;\n"),
+    ("a dead peer is never noticed", "sys",
+     "\tset_on(fd, SOL_SOCKET, SO_KEEPALIVE);\n", ""),
     ("spurious readiness is an end of file", "relay",
      "\telse if (n == 0)\n\t\tf->state = FLOW_EOF;",
      "\telse if (n == 0 || n == -EAGAIN)\n\t\tf->state = FLOW_EOF;"),
@@ -67,6 +86,14 @@ PLANTS = [
     ("accepting goes on at once without descriptors", "connectd",
      "proxy.accept_after = now + ACCEPT_PAUSE_MS;",
      "proxy.accept_after = now;"),
+    ("accepting does not stop", "connectd",
+     "i < ACCEPTS_MAX && tunnel_room", "i < 1000000 && tunnel_room"),
+    ("accepting begins again much later", "connectd",
+     "proxy.accept_after = now + ACCEPT_PAUSE_MS;",
+     "proxy.accept_after = now + 100 * ACCEPT_PAUSE_MS;"),
+    ("one of two listeners is not asked", "connectd",
+     "\tfor (i = 0; i < proxy.listeners; i++)\n\t\tif (sys_got(",
+     "\tfor (i = 0; i < 1; i++)\n\t\tif (sys_got("),
     ("SIGPIPE may be raised", "sys",
      "sendmsg(fd, &m, MSG_NOSIGNAL)", "sendmsg(fd, &m, 0)"),
     ("an accepted socket blocks", "sys",
@@ -134,10 +161,13 @@ PLANTS = [
      "[DIAL_TIMEOUT] = { 502, \"destination_ip_unroutable\","),
     ("every connect is a lack of descriptors", "sys",
      "\tint error, fd = new_socket(to, type);\n",
-     "\tint error, fd = type == SOCK_STREAM ? -EMFILE : new_socket(to, type);\n"),
+     "\tint error, fd = type == SOCK_STREAM ? -EMFILE :\n"
+     "\t    new_socket(to, type);\n"),
     ("the client's end cuts the reply", "tunnel",
      "\tif (r->down.state == FLOW_SHUT && r->up.state == FLOW_EOF)",
      "\tif (r->up.state == FLOW_EOF)"),
+    ("every IPv6 address is a client of its own", "tunnel",
+     "return a->family == 4 ? 4 : 8;", "return a->family == 4 ? 4 : 16;"),
     ("five more tunnels than one client may have", "tunnel",
      "bool over = limit > 0 && n >= limit;",
      "bool over = limit > 0 && n >= limit + 5;"),
@@ -192,6 +222,12 @@ PLANTS = [
     ("the log counts the 200 as tunnel bytes", "tunnel",
      "return t->relay.down.sent - HTTP_ESTABLISHED_LEN;",
      "return t->relay.down.sent;"),
+    ("the log tells the first address, not the one that won", "dial",
+     "\t\t*to = d->list[a->to];\n", "\t\t*to = d->list[0];\n"),
+    ("the log tells how long the last state took", "tunnel",
+     "(long long)(now - t->begun),", "(long long)(now - t->since),"),
+    ("the statistics forget what went down", "tunnel",
+     "\ttable.totals.down += down_bytes(t);\n", ""),
     ("a tunnel that ends in its head leaves no line", "tunnel",
      "\tlog_access(t, now);\n", "\tif (t->state != T_REQUEST)\n"
      "\t\tlog_access(t, now);\n"),
@@ -213,6 +249,12 @@ PLANTS = [
      "\tcase Q_HALF:\n\t\tbreak;\n\tcase Q_CUT:\n\t\treturn"),
     ("connecting has no deadline", "tunnel",
      "\t\treturn timeout[TIMEOUT_CONNECT];", "\t\treturn WAIT_FOREVER / 2;"),
+    ("connecting has two seconds too many", "tunnel",
+     "\t\treturn timeout[TIMEOUT_CONNECT];",
+     "\t\treturn timeout[TIMEOUT_CONNECT] + 2000;"),
+    ("idle tunnels have twice their time", "tunnel",
+     "\t\treturn timeout[TIMEOUT_IDLE];",
+     "\t\treturn 2 * timeout[TIMEOUT_IDLE];"),
     ("a cut does not wait for delivery", "relay",
      "if (unsent <= 0) {", "if (unsent <= 0 || true) {"),
     ("what the dead had not sent is waited for", "sys",
@@ -252,33 +294,41 @@ def plant(module, old, new, target):
         out.write(text.replace(old, new))
 
 
-def find(build, command, name, module, old, new):
-    """How many seeds it takes; None if it is missed."""
-    source = os.path.join(build, "source")
-    shutil.rmtree(source, ignore_errors=True)
-    os.makedirs(source)
-    shutil.copy("connectd.h", source)
-    plant(module, old, new, os.path.join(source, module + ".c"))
-    good = os.path.join(build, module + ".o")
-    shutil.copy(good, good + ".good")
-    subprocess.run(["sh", command, source, build, module], check=True,
-                   stderr=subprocess.DEVNULL)
-    shutil.move(good + ".good", good)
-    run = subprocess.run([os.path.join(build, "sim"), "-x", "-s", "1",
-                          "-n", str(SEEDS)], capture_output=True, text=True)
+def run_seeds(sim):
+    """What fails first among the seeds; None if none does."""
+    run = subprocess.run([sim, "-x", "-s", "1", "-n", str(SEEDS)], check=False,
+                         stdout=subprocess.PIPE, universal_newlines=True)
     failed = [line for line in run.stdout.splitlines()
               if line.startswith("FAILED")]
-    if not failed:
-        print("MISSED %s" % name, flush=True)
-        return False
-    print("found  %s: %s" % (name, failed[0][7:]), flush=True)
-    return True
+    return failed[0][7:] if failed else None
+
+
+def find(build, command, name, module, old, new):
+    """Plant it in a simulator of its own, beside the good one."""
+    source = os.path.join(build, "source")
+    planted = os.path.join(build, "planted")
+    for directory in source, planted:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
+    shutil.copy("connectd.h", source)
+    plant(module, old, new, os.path.join(source, module + ".c"))
+    for good in glob.glob(os.path.join(build, "*.o")):
+        shutil.copy(good, planted)
+    subprocess.run(["sh", command, source, planted, module], check=True,
+                   stderr=subprocess.DEVNULL)
+    failed = run_seeds(os.path.join(planted, "sim"))
+    print("found  %s: %s" % (name, failed) if failed else "MISSED %s" % name,
+          flush=True)
+    return failed is not None
 
 
 def main():
     build, command = sys.argv[1:3]
     only = sys.argv[3] if len(sys.argv) > 3 else ""
     plants = [p for p in PLANTS if only in p[0]]
+    failed = run_seeds(os.path.join(build, "sim"))
+    if failed:
+        sys.exit("plants.py: without any plant: %s" % failed)
     found = sum(find(build, command, *p) for p in plants)
     print("%d of %d plants found within %d seeds each" %
           (found, len(plants), SEEDS))

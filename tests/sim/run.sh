@@ -57,8 +57,9 @@ same_traces() {
 	for flags in "cc -O2" "cc -O1 -fsanitize=address,undefined" \
 	    "clang -O2" "clang -O0"; do
 		command -v "${flags%% *}" > /dev/null || continue
-		if traces "${flags%% *}" "${flags#* }" > \
-		    "$build/traces.other" && cmp -s "$build/traces" "$build/traces.other"; then
+		if traces "${flags%% *}" "${flags#* }" \
+		    > "$build/traces.other" &&
+		    cmp -s "$build/traces" "$build/traces.other"; then
 			passed=$((passed + 1))
 			echo "traces: the same with $flags"
 		else
@@ -90,7 +91,7 @@ pairs)
 	run "pairs-0" "$build/sim" -2 0
 	run "pairs-2" "$build/sim" -2 2
 	;;
-seeds) run "seeds" "$build/sim" -s 1 -n "$2" ;;
+seeds) run "seeds" "$build/sim" -s 1 -n "${2:?COUNT is missing}" ;;
 *)
 	echo "usage: $0 quick|full|plants|pairs|seeds COUNT"
 	exit 2

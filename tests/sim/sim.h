@@ -21,6 +21,7 @@
 #define FDS_MAX		2048
 #define HEAD_ROOM	1024
 #define PORT_BASE	10000	/* client n asks for port PORT_BASE + n */
+#define CLIENT_PORT	20000	/* and comes from port CLIENT_PORT + n */
 #define NAMES		24
 #define SERVERS_ROOM	3
 
@@ -43,10 +44,22 @@ enum call {
 };
 extern const char *const call_names[CALLS];
 
-/* Classes of random faults; each is on in a quarter of the seeds. */
+/* Classes of random faults; each is on in a quarter of the seeds.  An errno
+ * belongs to one of them: see class_of. */
 enum fault {
-	F_EINTR, F_EAGAIN, F_SHORT, F_HARD, F_SHORTAGE, F_SPURIOUS, F_HUP,
-	F_POLL, F_CLOG, F_LOG, F_SIGNAL, F_ACCEPT, FAULTS
+	F_EINTR,
+	F_EAGAIN,		/* also where poll said that it is ready */
+	F_SHORT,		/* fewer bytes than there are or fit */
+	F_HARD,			/* what ends a connection */
+	F_SHORTAGE,		/* of descriptors or memory */
+	F_SPURIOUS,		/* poll says ready, and it is not */
+	F_HUP,			/* poll says HUP or ERR for no reason */
+	F_POLL,			/* poll fails */
+	F_CLOG,			/* nothing gets through for a while */
+	F_LOG,			/* the log takes no line */
+	F_SIGNAL,		/* HUP or USR1, inside any call */
+	F_ACCEPT,		/* what only accept says */
+	FAULTS
 };
 
 /* A planned fault: call number `at` fails with err, and if `forever` all later
@@ -142,6 +155,10 @@ struct conn {
 	uint64_t	quota;		/* bytes that the actor will send */
 	int64_t		eof_taken_at;	/* the daemon read end of file */
 	int64_t		fin_at;		/* and sent its own */
+	uint64_t	turn;		/* of the last call on it, */
+	unsigned	reads, writes;	/* and how many that has had */
+	uint64_t	work;		/* bytes of `in` that went on */
+	int64_t		stuck_since;	/* seen that they could; 0: no */
 };
 
 struct client {
@@ -171,6 +188,7 @@ struct client {
 	uint64_t	up_sent;	/* and by the target's */
 	int		origin;		/* that carries it, or -1 */
 	int64_t		accepted_at, replied_at;
+	int64_t		head_at;	/* the daemon has it; 0: not yet */
 	unsigned	log_lines;
 	char		end[32];	/* word of its access line */
 };
@@ -182,6 +200,7 @@ struct settings {
 	unsigned	nofile;		/* after start; 0: plenty */
 	unsigned	clients;
 	bool		restless;	/* poll always has a word to say */
+	bool		crowd;		/* all clients come at once */
 	unsigned	call_us;	/* what a call costs */
 	int64_t		calm_at;	/* us */
 	int64_t		term_at, second_term_at;	/* at the latest */
@@ -235,6 +254,7 @@ void actor_fin(struct conn *c);
 bool in_calm(void);
 bool raise_fault(enum fault f);
 bool client_waits(int id);		/* put it into the backlog */
+bool client_is_waiting(void);
 void check_descriptors(void);		/* at the end none is left */
 void set_up_files(const char *config, const char *hosts,
     const char *resolv);

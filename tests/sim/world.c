@@ -32,11 +32,19 @@
 #include "sim.h"
 
 #define FIRST_FD	3
+#define ACCEPTS_A_TURN	16
 #define BACKLOG_MAX	CLIENTS_MAX
 #define SIGNALS_MAX	64
 #define SCENARIO_ROOM	2048	/* less than is sent, so somebody waits */
 #define CALM_ROOM	8192	/* at the end all lanes are wide enough */
 #define FOREVER_COST_US	5000	/* a planned fault that lasts: time flies */
+#define SPURIOUS_COST_US 200
+
+/* Options that every connection must have. */
+#define ON_NODELAY	1u
+#define ON_KEEPALIVE	2u
+#define ON_OOBINLINE	4u
+#define ON_ALL		7u
 
 enum fd_kind {
 	FD_FREE, FD_NULL, FD_FILE, FD_LOG, FD_PIPE_READ, FD_PIPE_WRITE,
@@ -52,6 +60,9 @@ struct file {
 struct vfd {
 	enum fd_kind	kind;
 	bool		nonblock, cloexec, linger0;
+	unsigned	options;	/* ON_*, also if that failed */
+	uint64_t	turn;		/* of the last accept, */
+	unsigned	accepts;	/* and how many it has had */
 	bool		keeps;		/* open until the end of the process */
 	int		conn;		/* FD_CONN; FD_NAMES: names.c's */
 	const struct file *file;
@@ -66,7 +77,10 @@ static struct file files[] = {
 	{ "/sim/hosts", "", 0 },
 	{ "/sim/resolv.conf", "", 0 },
 };
-static int backlog[BACKLOG_MAX], backlog_head, backlog_len;
+static struct {
+	int		client[BACKLOG_MAX];
+	int		head, len;
+} backlog[2];			/* of IPv4, of IPv6 */
 static int signal_len;
 static void (*handlers[65])(int);
 
@@ -575,19 +589,35 @@ __wrap_listen(int fd, int n)
 bool
 client_waits(int id)
 {
-	if (backlog_len == BACKLOG_MAX)
+	int place = sim.client[id].from.family == 6;
+
+	if (backlog[place].len == BACKLOG_MAX)
 		return false;
-	backlog[(backlog_head + backlog_len++) % BACKLOG_MAX] = id;
+	backlog[place].client[(backlog[place].head + backlog[place].len++) %
+	    BACKLOG_MAX] = id;
 	return true;
 }
 
-static int
-take_from_backlog(void)
+bool
+client_is_waiting(void)
 {
-	int id = backlog[backlog_head];
+	return backlog[0].len > 0 || backlog[1].len > 0;
+}
 
-	backlog_head = (backlog_head + 1) % BACKLOG_MAX;
-	backlog_len--;
+static bool
+has_backlog(const struct vfd *v)
+{
+	return backlog[v->bound.family == 6].len > 0;
+}
+
+static int
+take_from_backlog(const struct vfd *v)
+{
+	int place = v->bound.family == 6;
+	int id = backlog[place].client[backlog[place].head];
+
+	backlog[place].head = (backlog[place].head + 1) % BACKLOG_MAX;
+	backlog[place].len--;
 	return id;
 }
 
@@ -603,16 +633,21 @@ __wrap_accept(int fd, struct sockaddr *sa, socklen_t *len)
 		broken("accept behind TERM");
 	if (v->kind != FD_LISTENER || !v->nonblock)
 		broken("accept on a descriptor that may block");
-	if (err == ECONNABORTED && backlog_len > 0)
-		actor_reset(&sim.conn[sim.client[take_from_backlog()].conn]);
+	if (v->turn != sim.polls)
+		v->accepts = 0;
+	v->turn = sim.polls;
+	if (++v->accepts > ACCEPTS_A_TURN)
+		broken("more than %d accepts in a turn", ACCEPTS_A_TURN);
+	if (err == ECONNABORTED && has_backlog(v))
+		actor_reset(&sim.conn[sim.client[take_from_backlog(v)].conn]);
 	if (err != 0)
 		return fail(err);
-	if (backlog_len == 0)
+	if (!has_backlog(v))
 		return fail(EAGAIN);
 	new = new_fd(FD_CONN);
 	if (new < 0)
 		return fail(EMFILE);
-	id = take_from_backlog();
+	id = take_from_backlog(v);
 	c = &sim.conn[sim.client[id].conn];
 	fds[new].conn = sim.client[id].conn;
 	c->fd = new;
@@ -664,8 +699,6 @@ __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len)
 	if (err != 0 && err != EINTR)
 		return fail(err);
 	id = (int)to.port - PORT_BASE;
-	if (id < 0 || id >= (int)sim.set.clients)
-		broken("connect to a port that nobody asked for: %u", to.port);
 	c = new_conn(false, id);
 	c->peer = to;
 	c->local.family = to.family;
@@ -731,8 +764,16 @@ __wrap_setsockopt(int fd, int level, int option, const void *p, socklen_t len)
 {
 	struct vfd *v = get(fd);
 	struct linger l;
-	int err = begin_call(C_SETSOCKOPT, fd);
+	int on, err = begin_call(C_SETSOCKOPT, fd);
 
+	if (len == sizeof on) {
+		memcpy(&on, p, sizeof on);
+		v->options |= on == 0 ? 0 :
+		    level == IPPROTO_TCP && option == TCP_NODELAY ? ON_NODELAY :
+		    level != SOL_SOCKET ? 0 :
+		    option == SO_KEEPALIVE ? ON_KEEPALIVE :
+		    option == SO_OOBINLINE ? ON_OOBINLINE : 0;
+	}
 	/* It cannot fail on any system that we know. */
 	if (level == SOL_SOCKET && option == SO_LINGER && len == sizeof l) {
 		memcpy(&l, p, sizeof l);
@@ -806,6 +847,18 @@ total(const struct msghdr *m)
 	return n;
 }
 
+/* No connection may keep the others waiting: in each turn it is read and
+ * written once, and a second time when a reply begins. */
+static void
+check_fair(struct conn *c, unsigned *count, unsigned most)
+{
+	if (c->turn != sim.polls)
+		c->reads = c->writes = 0;
+	c->turn = sim.polls;
+	if (++*count > most)
+		broken("fd %d has more than its share of a turn", c->fd);
+}
+
 /* An injected error that ends a connection really ends it. */
 static void
 kill_conn(struct conn *c, int err)
@@ -821,18 +874,22 @@ kill_conn(struct conn *c, int err)
 static void
 fill_message(struct conn *c, const struct msghdr *m, uint64_t n)
 {
+	struct client *k = &sim.client[c->id];
 	unsigned char *p;
-	size_t i, k;
+	size_t i, at;
 
 	for (i = 0; i < (size_t)m->msg_iovlen && n > 0; i++) {
 		p = m->msg_iov[i].iov_base;
-		for (k = 0; k < m->msg_iov[i].iov_len && n > 0; k++, n--) {
-			p[k] = c->is_client ?
+		for (at = 0; at < m->msg_iov[i].iov_len && n > 0; at++, n--) {
+			p[at] = c->is_client ?
 			    client_byte(c->id, c->in.taken) :
 			    origin_byte(c->id, c->in.taken);
 			c->in.taken++;
 		}
 	}
+	if (c->is_client && k->head_at == 0 &&
+	    c->in.taken >= k->head_len + k->filler)
+		k->head_at = sim.now;
 }
 
 static ssize_t
@@ -862,8 +919,13 @@ __wrap_recvmsg(int fd, struct msghdr *m, int flags)
 	c = conn_of(fd, "recvmsg");
 	if (!fds[fd].nonblock || !fds[fd].cloexec || flags != 0)
 		broken("recvmsg on a descriptor that may block");
+	if (fds[fd].options != ON_ALL)
+		broken("a connection without its options on fd %d", fd);
+	if (!c->established)
+		broken("recvmsg before the connection stands");
 	if (room == 0)
 		broken("recvmsg without room looks like end of file");
+	check_fair(c, &c->reads, 2);
 	if (err != 0) {
 		kill_conn(c, err);
 		if (c->dead)	/* "not now" of the dead is never true */
@@ -938,6 +1000,7 @@ __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
 		broken("sendmsg behind the FIN on fd %d", fd);
 	if (!c->established)
 		broken("sendmsg before the connection stands");
+	check_fair(c, &c->writes, 2);
 	if (err != 0) {
 		kill_conn(c, err);
 		return fail(err);
@@ -1005,8 +1068,10 @@ __wrap_fcntl(int fd, int cmd, ...)
 	va_end(args);
 	if (err != 0) {
 		/* It lets go of it before it is a tunnel. */
-		if (v->kind == FD_CONN && sim.conn[v->conn].is_client)
+		if (v->kind == FD_CONN && sim.conn[v->conn].is_client) {
 			sim.client[sim.conn[v->conn].id].accepted = false;
+			sim.accepted--;
+		}
 		return fail(err);
 	}
 	if (cmd == F_GETFL)
@@ -1076,6 +1141,8 @@ __wrap_open(const char *path, int flags, ...)
 	int fd, err = begin_call(C_OPEN, flags);
 	enum fd_kind kind = FD_FILE;
 
+	if (!(flags & O_CLOEXEC) && strcmp(path, "/dev/null") != 0)
+		broken("%s leaks to other programs", path);
 	if (err != 0)
 		return fail(err);
 	if (strcmp(path, "/proc/self/fd/2") == 0) {
@@ -1197,6 +1264,7 @@ __wrap_pipe(int fd[2])
 		return fail(err);
 	fd[0] = new_fd(FD_PIPE_READ);
 	fd[1] = new_fd(FD_PIPE_WRITE);
+	fds[fd[0]].keeps = fds[fd[1]].keeps = true;
 	return result(0);
 }
 
@@ -1294,6 +1362,21 @@ conn_events(struct conn *c)
 	return r;
 }
 
+/* What is not true.  It takes time, or there would be nothing else. */
+static short
+spurious_events(void)
+{
+	short r = 0;
+
+	if (raise_fault(F_SPURIOUS))
+		r |= below(2) == 0 ? POLLIN : POLLOUT;
+	if (raise_fault(F_HUP))
+		r |= below(3) == 0 ? POLLERR : POLLHUP;
+	if (r != 0)
+		sim.now += SPURIOUS_COST_US;
+	return r;
+}
+
 static short
 ready_events(struct pollfd *p)
 {
@@ -1310,7 +1393,7 @@ ready_events(struct pollfd *p)
 			r |= POLLOUT;
 		break;
 	case FD_LISTENER:
-		r = backlog_len > 0 ? POLLIN : 0;
+		r = has_backlog(v) ? POLLIN : 0;
 		break;
 	case FD_PIPE_READ:
 		r = signal_len > 0 ? POLLIN : 0;
@@ -1322,9 +1405,8 @@ ready_events(struct pollfd *p)
 	default:
 		broken("poll for descriptor %d, which says nothing", p->fd);
 	}
-	if ((v->kind == FD_CONN || v->kind == FD_NAMES) &&
-	    raise_fault(F_SPURIOUS))
-		r |= below(2) == 0 ? POLLIN : POLLOUT;
+	if (v->kind == FD_CONN || v->kind == FD_NAMES)
+		r |= spurious_events();
 	return r & (p->events | POLLERR | POLLHUP);
 }
 
@@ -1422,14 +1504,14 @@ __wrap_poll(struct pollfd *p, nfds_t n, int ms)
 	int64_t end = sim.now + (int64_t)ms * 1000;
 	int r, err;
 
+	if (ms < 0)
+		broken("poll without an end");
 	if (n == 0) {		/* a pause */
 		sim.now = end;
 		return 0;
 	}
-	if (n == 1 && p->events == POLLOUT)	/* may the log be written? */
+	if (n == 1 && p->fd == 2 && ms == 0)	/* may the log be written? */
 		return set_revents(p, n);
-	if (ms < 0)
-		broken("poll without an end");
 	sim.running = true;
 	sim.polls++;
 	err = begin_call(C_POLL, (int)n);
@@ -1465,9 +1547,7 @@ check_descriptors(void)
 	int fd;
 
 	for (fd = FIRST_FD; fd < FDS_MAX && sim.running; fd++)
-		if (fds[fd].kind != FD_FREE && !fds[fd].keeps &&
-		    fds[fd].kind != FD_PIPE_READ &&
-		    fds[fd].kind != FD_PIPE_WRITE)
+		if (fds[fd].kind != FD_FREE && !fds[fd].keeps)
 			broken("descriptor %d (kind %d) is open at the end",
 			    fd, (int)fds[fd].kind);
 }
