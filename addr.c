@@ -71,6 +71,10 @@ static const struct embedding {
 
 #define COUNT(a) (sizeof (a) / sizeof (a)[0])
 
+#define NAT64_GAP 8	/* bits 64 to 71 are zero in all prefixes but /96 */
+
+static struct addr nat64;	/* a prefix of the network's own; family 0 */
+
 /* ---- text ---------------------------------------------------------------- */
 
 static bool
@@ -401,6 +405,28 @@ inner_face(const struct embedding *e, const struct addr *a, struct face *f)
 	f->classes = class_of(&f->addr);
 }
 
+void
+addr_set_nat64(const struct addr *prefix)
+{
+	nat64 = *prefix;
+}
+
+/* RFC 6052 2.2: behind the prefix, around the byte in the middle. */
+static void
+nat64_face(const struct addr *a, struct face *f)
+{
+	unsigned i, at = nat64.bits / 8;
+
+	memset(f, 0, sizeof *f);
+	f->addr.family = 4;
+	for (i = 0; i < 4; i++, at++) {
+		if (at == NAT64_GAP && nat64.bits < 96)
+			at++;
+		f->addr.ip[i] = a->ip[at];
+	}
+	f->classes = class_of(&f->addr);
+}
+
 int
 addr_faces(const struct addr *address, struct face face[FACES_MAX])
 {
@@ -418,6 +444,11 @@ addr_faces(const struct addr *address, struct face face[FACES_MAX])
 			continue;
 		face[0].neutral = e->neutral;
 		inner_face(e, &face[0].addr, &face[n++]);
+	}
+	if (nat64.family == 6 && addr_inside(&nat64, &face[0].addr)) {
+		face[0].neutral = true;
+		face[0].classes = 0;
+		nat64_face(&face[0].addr, &face[n++]);
 	}
 	return n;
 }

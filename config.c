@@ -457,6 +457,20 @@ parse_resolv(struct line *l)
 }
 
 static bool
+parse_nat64(struct line *l)
+{
+	struct addr *a = &l->cfg->nat64;
+	struct word w = l->word[1];
+
+	if (!addr_parse_cidr(w.p, w.n, a) || a->family != 6 ||
+	    (a->bits != 96 && (a->bits < 32 || a->bits > 64 ||
+	    a->bits % 8 != 0)))
+		return fail_word(l, "nat64", w,
+		    "PREFIX/BITS with 32, 40, 48, 56, 64 or 96 bits");
+	return true;
+}
+
+static bool
 parse_nameserver(struct line *l)
 {
 	struct config *cfg = l->cfg;
@@ -737,6 +751,7 @@ static const struct directive directives[] = {
 	{ "nameserver", 1, true, parse_nameserver },
 	{ "hosts", 1, false, parse_hosts },
 	{ "resolv", 1, false, parse_resolv },
+	{ "nat64", 1, false, parse_nat64 },
 	{ "logins", 1, false, NULL },
 	{ "realm", 1, false, NULL },
 	{ "log", 1, false, parse_log },

@@ -220,6 +220,7 @@ configure(const struct options *o)
 		die(EXIT_USAGE, error, "");
 	free(text);
 	config_finish(cfg);
+	addr_set_nat64(&cfg->nat64);
 	for (i = 0; i < o->verbose && cfg->log_level < LEVEL_DEBUG; i++)
 		cfg->log_level = (enum log_level)(cfg->log_level + 1);
 }

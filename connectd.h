@@ -156,12 +156,19 @@ bool addr_same_host(const struct addr *a, const struct addr *b);
 bool addr_inside(const struct addr *net, const struct addr *a);
 
 /* An address as it is judged: itself, or an IPv4 address that it carries. */
-#define FACES_MAX 3
+#define FACES_MAX 4
 struct face {
 	struct addr	addr;
 	unsigned	classes;
 	bool		neutral;	/* judged only by what is inside */
 };
+
+/*
+ * The network has a NAT64 prefix of its own beside 64:ff9b::/96: of addresses
+ * in it only the IPv4 address inside is judged.  32, 40, 48, 56, 64 or 96 bits
+ * (RFC 6052 2.2); family 0 for none.  At start; it is the only state here.
+ */
+void addr_set_nat64(const struct addr *prefix);
 
 /* The faces of an address, itself first, canonical.  Returns how many, 1 to
  * FACES_MAX. */
@@ -674,6 +681,7 @@ struct config {
 	int64_t		 timeout[TIMEOUTS];
 	struct server	 server[SERVERS_MAX];	/* in place of resolv's */
 	unsigned	 servers;
+	struct addr	 nat64;		/* family 0: none */
 	const char	*hosts, *resolv;
 	enum log_level	 log_level;
 	unsigned	 rules;

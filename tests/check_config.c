@@ -254,6 +254,7 @@ START_TEST(without_a_word_every_value_has_its_default)
 	ck_assert_str_eq(cfg.hosts, "/etc/hosts");
 	ck_assert_str_eq(cfg.resolv, "/etc/resolv.conf");
 	ck_assert_uint_eq(cfg.servers, 0);
+	ck_assert_uint_eq(cfg.nat64.family, 0);
 	ck_assert_int_eq(cfg.log_level, LEVEL_INFO);
 }
 END_TEST
@@ -382,6 +383,21 @@ START_TEST(the_files_and_the_log_can_be_named)
 	read_file("hosts /tmp/a-file\nresolv /tmp/b-file\nlog stderr\n");
 	ck_assert_str_eq(cfg.hosts, "/tmp/a-file");
 	ck_assert_str_eq(cfg.resolv, "/tmp/b-file");
+}
+END_TEST
+
+START_TEST(a_nat64_prefix_is_kept)
+{
+	static const char *const prefixes[] = { "2001:db8::/32",
+	    "2001:db8:100::/40", "2001:db8:122::/48", "2001:db8:122:300::/56",
+	    "2001:db8:122:344::/64", "2001:db8:122:344::/96" };
+	char text[64], addr[ADDR_TEXT_MAX];
+
+	(void)snprintf(text, sizeof text, "nat64 %s\n", prefixes[_i]);
+	read_file(text);
+	(void)snprintf(text, sizeof text, "%s/%u",
+	    addr_format(&cfg.nat64, false, addr), cfg.nat64.bits);
+	ck_assert_str_eq(text, prefixes[_i]);
 }
 END_TEST
 
@@ -688,6 +704,8 @@ END_TEST
 #define LATER ": not in this version"
 #define ONE ": expected 1 word behind it"
 #define TWO ": expected 2 words behind it"
+#define NO_NAT64 \
+    ": expected PREFIX/BITS with 32, 40, 48, 56, 64 or 96 bits"
 #define NO_SERVER ": expected ADDRESS, ADDRESS:PORT or [IPv6]:PORT"
 
 static const struct error_row {
@@ -721,6 +739,14 @@ static const struct error_row {
 	{ "hosts", "hosts" ONE },
 	{ "hosts a b", "hosts" ONE },
 	{ "resolv", "resolv" ONE },
+	{ "nat64", "nat64" ONE },
+	{ "nat64 64:ff9b::", "nat64 '64:ff9b::'" NO_NAT64 },
+	{ "nat64 10.0.0.0/8", "nat64 '10.0.0.0/8'" NO_NAT64 },
+	{ "nat64 2001:db8::/33", "nat64 '2001:db8::/33'" NO_NAT64 },
+	{ "nat64 2000::/24", "nat64 '2000::/24'" NO_NAT64 },
+	{ "nat64 2001:db8::/72", "nat64 '2001:db8::/72'" NO_NAT64 },
+	{ "nat64 2001:db8::/104", "nat64 '2001:db8::/104'" NO_NAT64 },
+	{ "nat64 2001:db8::1/96", "nat64 '2001:db8::1/96'" NO_NAT64 },
 	{ "nameserver", "nameserver" ONE },
 	{ "nameserver 192.0.2.1 192.0.2.2", "nameserver" ONE },
 	{ "nameserver x", "nameserver 'x'" NO_SERVER },
@@ -973,6 +999,7 @@ static const struct single_row {
 	{ "timeout drain", "timeout drain 0", "timeout drain 0" },
 	{ "hosts", "hosts a", "hosts b" },
 	{ "resolv", "resolv a", "resolv b" },
+	{ "nat64", "nat64 2001:db8::/96", "nat64 2001:db8::/32" },
 	{ "log", "log stderr", "log stderr" },
 	{ "log-level", "log-level info", "log-level debug" }
 };
@@ -1482,6 +1509,7 @@ add_value_tests(Suite *s)
 	    COUNT(numbers));
 	tcase_add_loop_test(tc, a_name_is_kept, 0, COUNT(names));
 	tcase_add_test(tc, the_files_and_the_log_can_be_named);
+	tcase_add_loop_test(tc, a_nat64_prefix_is_kept, 0, 6);
 	tcase_add_loop_test(tc, name_servers_are_kept_in_their_order, 0,
 	    COUNT(servers));
 	tcase_add_test(tc, name_servers_of_options_replace_those_of_the_file);

@@ -1557,6 +1557,81 @@ set_facts(struct facts *q, const struct addr *client, const char *name,
 	q->aliases = NULL;
 }
 
+/* The examples of RFC 6052 2.4: all of them carry 192.0.2.33. */
+static const struct {
+	const char	*prefix, *address;
+} nat64s[] = {
+	{ "2001:db8::/32", "2001:db8:c000:221::" },
+	{ "2001:db8:100::/40", "2001:db8:1c0:2:21::" },
+	{ "2001:db8:122::/48", "2001:db8:122:c000:2:2100::" },
+	{ "2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::" },
+	{ "2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::" },
+	{ "2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33" }
+};
+
+static void
+set_nat64(const char *text)
+{
+	struct addr prefix;
+
+	ck_assert(addr_parse_cidr(text, strlen(text), &prefix));
+	addr_set_nat64(&prefix);
+}
+
+START_TEST(the_own_nat64_prefix_shows_what_is_inside)
+{
+	struct face face[FACES_MAX];
+	struct addr a = address(nat64s[_i].address);
+	char text[ADDR_TEXT_MAX];
+
+	ck_assert_int_eq(addr_faces(&a, face), 1);
+	set_nat64(nat64s[_i].prefix);
+	ck_assert_int_eq(addr_faces(&a, face), 2);
+	ck_assert_str_eq(addr_format(&face[1].addr, false, text),
+	    "192.0.2.33");
+	ck_assert(face[0].neutral && !face[1].neutral);
+	ck_assert_uint_eq(addr_class(&a), CLASS_RESERVED);
+	a = address("2001:db9::1");
+	ck_assert_int_eq(addr_faces(&a, face), 1);
+}
+END_TEST
+
+/* A prefix of a private network: only what is inside counts. */
+static const struct {
+	const char	*rule, *inside;
+	enum action	 action;
+} nat64_rules[] = {
+	{ "allow to public", "8.8.8.8", ALLOW },
+	{ "allow", "8.8.8.8", ALLOW },
+	{ "allow to public", "10.0.0.1", DENY },
+	{ "allow to public", "127.0.0.1", DENY },
+	{ "allow to any", "127.0.0.1", DENY },
+	{ "allow to private", "8.8.8.8", DENY },
+	{ "deny to 8.8.8.0/24 ; allow", "8.8.8.8", DENY },
+	{ "allow to 127.0.0.1", "127.0.0.1", ALLOW },
+	{ "allow to fd00:64::/96", "8.8.8.8", ALLOW },
+	{ "allow to fd00:64::/96", "127.0.0.1", DENY }
+};
+
+START_TEST(the_own_nat64_prefix_is_no_way_around_a_rule)
+{
+	struct addr client = address("10.0.0.1"), target;
+	struct facts facts;
+	struct verdict v;
+	struct book book;
+	char text[64];
+
+	set_nat64("fd00:64::/96");
+	(void)snprintf(text, sizeof text, "fd00:64::%s",
+	    nat64_rules[_i].inside);
+	target = address(text);
+	read_book(&book, nat64_rules[_i].rule);
+	set_facts(&facts, &client, NULL, 443, &target);
+	policy_decide(book.rule, book.rules, &facts, &v);
+	ck_assert_int_eq(v.action, nat64_rules[_i].action);
+}
+END_TEST
+
 /* A name that went through www.evil.test and edge.b.example. */
 static const struct alias_row {
 	const char	*rules;
@@ -2178,6 +2253,10 @@ policy_suite(void)
 
 	tc = tcase_create("rules");
 	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, the_own_nat64_prefix_shows_what_is_inside, 0,
+	    COUNT(nat64s));
+	tcase_add_loop_test(tc, the_own_nat64_prefix_is_no_way_around_a_rule,
+	    0, COUNT(nat64_rules));
 	tcase_add_loop_test(tc, a_rule_is_shadowed_only_if_its_row_says_so, 0,
 	    COUNT(shadows));
 	tcase_add_loop_test(tc, an_open_proxy_is_known, 0, COUNT(opens));
