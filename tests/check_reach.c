@@ -418,6 +418,75 @@ START_TEST(every_address_of_a_name_is_judged_by_itself)
 }
 END_TEST
 
+/* A name is denied under all its names and allowed under its own only. */
+static const struct {
+	const char *rules, *v4;
+	const char *error;		/* NULL: it is reached */
+	unsigned line;
+	const char *text;
+} aliases[] = {
+	{ "deny to bad.example port any\n" OPEN, "a 60 127.0.0.1", NULL, 0,
+	    NULL },
+	{ "deny to bad.example port any\n" OPEN,
+	    "cname 60 other.example, a 60 127.0.0.1", NULL, 0, NULL },
+	{ "deny to bad.example port any\n" OPEN,
+	    "cname 60 bad.example, a 60 127.0.0.1", "http_request_denied", 1,
+	    "the rules deny this target" },
+	{ "deny to .bad.example port any\n" OPEN,
+	    "cname 60 a.bad.example, cname 60 b.example, a 60 127.0.0.1",
+	    "http_request_denied", 1, "the rules deny this target" },
+	{ OPEN "deny to bad.example port any\n",
+	    "cname 60 bad.example, a 60 127.0.0.1", NULL, 0, NULL },
+	{ "allow to bad.example port any\n",
+	    "cname 60 bad.example, a 60 10.0.0.1", "http_request_denied", 0,
+	    "this target is not allowed by the rules" }
+};
+
+START_TEST(names_on_the_way_may_be_denied)
+{
+	struct asked a[FAMILIES];
+	uint16_t port = good_port();
+
+	set_up(aliases[_i].rules);
+	if (strstr(aliases[_i].rules, "loopback") == NULL) {
+		/* It is not even asked for. */
+		ck_assert_int_eq(start(NAME, port, NOW), -ECONNREFUSED);
+		ck_assert(peer_is_quiet(&peer));
+	} else {
+		start_name(port, a);
+		peer_answer(&peer, &a[V6], NODATA);
+		peer_answer(&peer, &a[V4], aliases[_i].v4);
+	}
+	if (aliases[_i].error == NULL) {
+		check_reached("127.0.0.1", port, NOW);
+		return;
+	}
+	if (r.lookup != NULL)
+		ck_assert_int_eq(turn(NOW), -ECONNREFUSED);
+	check_refusal(403, aliases[_i].error, NULL, aliases[_i].line,
+	    aliases[_i].text);
+}
+END_TEST
+
+START_TEST(a_known_name_is_denied_under_all_its_names)
+{
+	struct asked a[FAMILIES];
+	int i;
+
+	set_up("deny to bad.example port any\n" OPEN);
+	start_name(443, a);
+	peer_answer(&peer, &a[V6], NODATA);
+	peer_answer(&peer, &a[V4], "cname 60 bad.example, a 60 127.0.0.1");
+	ck_assert_int_eq(turn(NOW), -ECONNREFUSED);
+	for (i = 0; i < 2; i++) {
+		check_refusal(403, "http_request_denied", NULL, 1,
+		    "the rules deny this target");
+		ck_assert_int_eq(start(NAME, 443, NOW + 1), -ECONNREFUSED);
+		ck_assert(peer_is_quiet(&peer));
+	}
+}
+END_TEST
+
 /* Our listeners, a target, and whether it is one of them.  All have one port
  * but those with a '+'. */
 static const struct {
@@ -1045,6 +1114,9 @@ add_way_tests(Suite *s)
 	    COUNT(denials));
 	tcase_add_loop_test(tc, every_address_of_a_name_is_judged_by_itself, 0,
 	    COUNT(judged));
+	tcase_add_loop_test(tc, names_on_the_way_may_be_denied, 0,
+	    COUNT(aliases));
+	tcase_add_test(tc, a_known_name_is_denied_under_all_its_names);
 	tcase_add_loop_test(tc, an_own_listener_is_no_target, 0, COUNT(loops));
 	tcase_add_loop_test(tc,
 	    an_own_listener_is_skipped_among_the_addresses_of_a_name, 0, 2);
