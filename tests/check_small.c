@@ -655,7 +655,7 @@ END_TEST
 
 static struct dns_question question;
 static struct dns_answer answer;
-static struct message front;		/* header and question */
+static struct message opening;		/* header and question */
 static unsigned char text_of_answer[ANSWER_MAX];
 static size_t answer_len;
 
@@ -672,7 +672,7 @@ static void
 begin_small(unsigned answers, unsigned authority, unsigned additional)
 {
 	answer_len = 0;
-	append(front.p, front.n);
+	append(opening.p, opening.n);
 	text_of_answer[7] = (unsigned char)answers;
 	text_of_answer[9] = (unsigned char)authority;
 	text_of_answer[11] = (unsigned char)additional;
@@ -748,7 +748,7 @@ START_TEST(every_name_of_seven_bytes_in_an_answer)
 	size_t n, i;
 
 	set_question(&question, "b.a", DNS_A);
-	begin_answer(&front, &question, GOOD_FLAGS);
+	begin_answer(&opening, &question, GOOD_FLAGS);
 	sequence_begin(&s, index, COUNT(index), depth(7, 5));
 	while (sequence_next(&s)) {
 		n = s.end[s.at];
@@ -835,7 +835,7 @@ START_TEST(every_answer_of_five_records)
 		piece[i].n = 12;
 	make_pieces();
 	set_question(&question, "a", DNS_A);
-	begin_answer(&front, &question, GOOD_FLAGS | (_i == 0 ? 0 : 3));
+	begin_answer(&opening, &question, GOOD_FLAGS | (_i == 0 ? 0 : 3));
 	sequence_begin(&s, index, PIECES, depth(5, 3));
 	while (sequence_next(&s))
 		check_pieces(&s, found);

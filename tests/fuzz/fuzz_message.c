@@ -3,10 +3,11 @@
  * fuzz_message.c - answers of name servers.
  *
  * The first byte picks the question, the rest is the message; its id and its
- * question are put right if the byte says so, or nothing would ever get
+ * question are put right unless the byte says so, or nothing would ever get
  * through.  A second decoder must agree; addresses come only from owners that
  * the question leads to, which is what that decoder knows; a changed id,
- * question or QR is never accepted; what we write we can read.
+ * question or QR is never accepted.  The input is taken for a name, too: what
+ * we write of it we can read.
  */
 #include "fuzz.h"
 #include "slow_dns.h"
@@ -45,15 +46,29 @@ put_right(const struct dns_question *q, const uint8_t *data, size_t n,
 	return p;
 }
 
+/* Of letters, digits and such, in lower case, without the last dot. */
+static void
+check_name(const char *p, size_t n)
+{
+	size_t i;
+
+	must(n > 0 && n <= NAME_MAX_LEN && p[0] != '.' && p[n - 1] != '.',
+	    "a name has 1 to 253 bytes and no dot at its ends");
+	for (i = 0; i < n; i++)
+		must((p[i] >= 'a' && p[i] <= 'z') ||
+		    (p[i] >= '0' && p[i] <= '9') || p[i] == '-' ||
+		    p[i] == '_' || p[i] == '.', "a name has a-z 0-9 - _ .");
+}
+
 static void
 check_names_of(const struct dns_answer *a)
 {
 	size_t at = 0, n;
 	const char *p;
 
+	check_name(a->end, a->end_len);
 	while ((p = dns_names_next(&a->aliases, &at, &n)) != NULL)
-		must(n > 0 && n <= NAME_MAX_LEN && dns_name_ok(p, n) &&
-		    p[n - 1] != '.', "aliases are host names");
+		check_name(p, n);
 }
 
 /* Every bit of id, QR, opcode, count and question matters; here one of them,
@@ -72,19 +87,39 @@ check_flip(unsigned char *p, size_t n, const struct dns_question *q)
 	    "a changed bit is not accepted");
 }
 
+/* Our own query, made an answer, says that there is nothing. */
 static void
-check_question(const struct dns_question *q)
+check_question(const struct dns_question *q, bool edns)
 {
 	unsigned char query[DNS_QUERY_MAX];
 	struct dns_answer a;
-	size_t n = dns_encode(q, true, query);
+	size_t n = dns_encode(q, edns, query);
 
-	must(n <= DNS_QUERY_MAX, "a query is not longer than promised");
+	must(n == 18u + q->name_len + (edns ? 11 : 0) && n <= DNS_QUERY_MAX,
+	    "a query has the length of its parts");
 	must(dns_decode(query, n, q, &a) == DNS_MISMATCH,
 	    "a query is no answer");
 	query[2] |= 0x80;
 	must(dns_decode(query, n, q, &a) == DNS_NODATA && a.ttl == 0,
 	    "what we write we can read");
+	must(a.end_len == q->name_len &&
+	    memcmp(a.end, q->name, q->name_len) == 0, "it is the same name");
+}
+
+/* The input as the name of a question, if it is one. */
+static void
+check_as_name(const uint8_t *p, size_t n, struct dns_question *q)
+{
+	size_t i;
+
+	if (!dns_name_ok((const char *)p, n))
+		return;
+	n -= p[n - 1] == '.';
+	q->name_len = (uint8_t)n;
+	for (i = 0; i < n; i++)
+		q->name[i] = (char)(p[i] >= 'A' && p[i] <= 'Z' ?
+		    p[i] + 0x20 : p[i]);
+	check_question(q, n % 2 == 0);
 }
 
 int
@@ -107,8 +142,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_names_of(&a);
 		check_flip(p, n, &q);
 	}
-	if (size < 8)
-		check_question(&q);
 	free(p);
+	check_as_name(data + (size > 0), size - (size > 0), &q);
 	return 0;
 }
