@@ -16,7 +16,7 @@ mkdir -p "$out"
 
 modules="connectd tunnel relay reach dial resolver query config sys http names
     policy dns addr ring"
-world="world names actors check main"
+world="world conns net files poll names draw actors check lines oracle main"
 
 # Every name that the world answers.  The gate below sees to it that it is
 # complete: what is "system", "memory" or exits must be wrapped.

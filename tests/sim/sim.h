@@ -3,7 +3,7 @@
  * sim.h - a simulated world around the shipping objects of connectd.
  *
  * The daemon's objects are linked with -Wl,--wrap for every system call that
- * they need; world.c answers those calls.  One seed is one world: everything
+ * they need; the world answers those calls.  One seed is one world: everything
  * random comes from it, time moves only in calls and in poll, and the trace of
  * all calls is hashed, so that a seed is the same run on every machine.
  *
@@ -22,6 +22,8 @@
 #define HEAD_ROOM	1024
 #define PORT_BASE	10000	/* client n asks for port PORT_BASE + n */
 #define CLIENT_PORT	20000	/* and comes from port CLIENT_PORT + n */
+#define NEVER		INT64_MAX
+#define SCENARIO_BYTES	3000	/* each way in a planned world */
 #define NAMES		24
 #define SERVERS_ROOM	3
 
@@ -245,22 +247,27 @@ void trace(const char *format, ...);
 void mix(uint64_t value);
 
 /* world.c */
+bool in_calm(void);
+bool raise_fault(enum fault f);
+void check_descriptors(void);		/* at the end none is left */
+
+/* conns.c */
 struct conn *new_conn(bool is_client, int id);
 void pass(struct conn *c);		/* move what can move, both lanes */
 void actor_reset(struct conn *c);
 uint64_t actor_send(struct conn *c, uint64_t max);
 uint64_t actor_take(struct conn *c, uint64_t max);
 void actor_fin(struct conn *c);
-bool in_calm(void);
-bool raise_fault(enum fault f);
+
+/* net.c */
 bool client_waits(int id);		/* put it into the backlog */
 bool client_is_waiting(void);
-void check_descriptors(void);		/* at the end none is left */
+
+/* files.c */
 void set_up_files(const char *config, const char *hosts,
     const char *resolv);
 
 /* actors.c */
-void make_world(void);			/* settings, clients, files */
 int64_t actors_next(void);		/* earliest wake, us */
 void actors_run(void);
 bool actors_done(void);
@@ -268,6 +275,10 @@ unsigned char client_byte(int id, uint64_t pos);
 unsigned char origin_byte(int id, uint64_t pos);
 void origin_begin(struct conn *c);	/* the daemon connects */
 enum origin_kind origin_kind_at(const struct sim_addr *a);
+
+/* draw.c */
+void make_world(void);			/* settings, clients, files */
+const char *addr_text(const struct sim_addr *a, char out[64], bool brackets);
 
 /* names.c */
 int names_open(const struct sim_addr *to, bool tcp);
@@ -290,10 +301,15 @@ void check_connect(const struct sim_addr *a);
 void check_fin(struct conn *c, bool by_close);
 void check_reset(struct conn *c, bool by_unread);
 void check_turn(void);
+
+/* lines.c */
 void check_line(const char *p, size_t n);
 void check_end(int status);
+
+/* oracle.c */
 bool oracle_allows(const struct client *k, const struct sim_addr *a);
 bool oracle_public(const struct sim_addr *a);
+bool oracle_loopback(const struct sim_addr *a);
 bool oracle_special(const struct sim_addr *a);
 
 #endif
