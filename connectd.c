@@ -32,6 +32,7 @@
 #define DESCRIPTORS_SPARE 64	/* races, listeners, log, signals, libc */
 #define PIPE_ROOM	65536	/* for a configuration from a pipe */
 #define HOSTS_ROOM_MIN	((size_t)64 * 1024)
+#define HOSTS_ROOM_MAX	((size_t)64 * 1024 * 1024)
 
 struct listener {
 	int		fd;
@@ -231,8 +232,10 @@ hosts_room(const struct config *cfg)
 	long size = sys_file_size(cfg->hosts);
 
 	/* Twice, so that the file may grow. */
-	return size > 0 && 2 * (size_t)size > HOSTS_ROOM_MIN ?
-	    2 * (size_t)size : HOSTS_ROOM_MIN;
+	if (size < (long)HOSTS_ROOM_MIN / 2)
+		return HOSTS_ROOM_MIN;
+	return size < (long)HOSTS_ROOM_MAX / 2 ? 2 * (size_t)size :
+	    HOSTS_ROOM_MAX;
 }
 
 static unsigned
