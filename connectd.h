@@ -737,6 +737,7 @@ struct query {
 	unsigned	server;		/* index of the one that is asked */
 	unsigned	tried;		/* bits of those asked in this round */
 	unsigned	rounds;		/* begun */
+	unsigned	generation;	/* of the servers, at this attempt */
 	bool		plain;		/* EDNS was not understood */
 	int64_t		begun, due;	/* the present attempt */
 	int		error;		/* why attempts failed so far; -errno */
@@ -826,9 +827,9 @@ void resolver_init(const struct config *cfg, void *memory, size_t room,
     int64_t now);
 
 /*
- * Ask for a name (target->addr.family 0).  The hosts file is first; names of
- * localhost are loopback addresses, invalid and onion do not exist (RFC 6761
- * 6.3, 6.4; RFC 7686).  A name without a dot that is not absolute goes through
+ * Ask for a name (target->addr.family 0).  invalid and onion do not exist; then
+ * comes the hosts file; names of localhost that are not there are loopback
+ * addresses (RFC 6761 6.3, 6.4; RFC 7686).  A name without a dot that is not absolute goes through
  * the search list.  Both files are read again if they have changed, which is
  * looked at once a second; one that cannot be read changes nothing.
  *
@@ -848,7 +849,7 @@ void resolver_release(struct lookup *, int64_t now);
 void resolver_interest(struct waits *);
 void resolver_step(const struct waits *, int64_t now);
 
-/* Close all sockets. */
+/* Close all sockets, when no lookup is held any more. */
 void resolver_stop(void);
 
 /* Counted since resolver_init. */
@@ -966,7 +967,7 @@ void reach_interest(struct reach *, struct waits *, uint32_t owner);
  */
 int reach_step(struct reach *, const struct waits *, int64_t now);
 
-/* Say why it was not reached, or was not up to now. */
+/* Say why it was not reached, or was not up to now; before reach_cancel. */
 void reach_refusal(const struct reach *, struct refusal *);
 
 /* Let go of everything.  At any time after reach_start, and twice if you like.

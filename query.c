@@ -34,6 +34,7 @@ static struct {
 	unsigned char	*spare[BUFFERS];
 	unsigned	 spares;
 	unsigned	 turn;		/* `rotate`: where the next one begins */
+	unsigned	 generation;	/* of the servers */
 	int64_t		 answered[SERVERS_MAX], dead_until[SERVERS_MAX];
 } net;
 
@@ -49,6 +50,7 @@ query_init(const struct resolv *r, void *memory)
 	unsigned char *p = memory;
 
 	net.resolv = r;
+	net.generation++;
 	memset(net.answered, 0, sizeof net.answered);
 	memset(net.dead_until, 0, sizeof net.dead_until);
 	if (p == NULL)
@@ -76,12 +78,15 @@ write_question(struct query *q, unsigned char *out)
 	return dns_encode(&q->question, net.resolv->edns0 && !q->plain, out);
 }
 
-/* 0, or -errno. */
+/* 0, or -errno; -EMFILE stands for every shortage here, also of ports. */
 static int
 connect_to_server(struct query *q, bool tcp)
 {
 	int fd = sys_connect_server(&net.resolv->server[q->server], tcp);
 
+	if (fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM ||
+	    fd == -EAGAIN || fd == -EADDRNOTAVAIL || fd == -EADDRINUSE)
+		return -EMFILE;
 	if (fd < 0)
 		return fd;
 	q->fd = fd;
@@ -136,6 +141,7 @@ begin_attempt(struct query *q, bool tcp, int64_t now)
 	query_cancel(q);
 	if (q->server >= net.resolv->servers)
 		return -ETIMEDOUT;	/* there are fewer by now */
+	q->generation = net.generation;
 	q->begun = now;
 	q->due = now + net.resolv->timeout;
 	if (sys_random(&q->question.id, sizeof q->question.id) < 0)
@@ -219,8 +225,9 @@ query_start(struct query *q, enum dns_type type, const char *name, size_t n,
 	q->error = -ETIMEDOUT;
 	q->rcode = RCODE_SERVFAIL;
 	q->rounds = 1;
+	/* Both families of a name begin with the same one. */
 	if (net.resolv->rotate)
-		q->first = net.turn++;
+		q->first = type == DNS_A ? net.turn++ : net.turn;
 	(void)go_on(q, now);	/* query_step tells */
 }
 
@@ -229,10 +236,12 @@ static int
 give_up(struct query *q, int error, int64_t now)
 {
 	/* What fails behind an answer that was cut or forged says nothing. */
-	bool silent = net.answered[q->server] < q->begun &&
-	    (q->way == QUERY_UDP || net.resolv->use_vc);
+	bool silent = q->generation == net.generation &&
+	    net.answered[q->server] < q->begun &&
+	    (q->way == QUERY_UDP ||
+	    (q->way != QUERY_TCP_TURN && net.resolv->use_vc));
 
-	if (silent && (error == -ETIMEDOUT || error == -ECONNREFUSED))
+	if (silent && error != -EMFILE && error != -EPROTO)
 		net.dead_until[q->server] = now + DEAD_MS;
 	if (error == -ETIMEDOUT)
 		q->plain = true;	/* the silence may be about EDNS */
@@ -311,7 +320,7 @@ advance(struct query *q, const struct waits *w, enum dns_outcome *outcome,
 	int rc;
 
 	if (q->way == QUERY_TCP_TURN)
-		return begin_tcp(q) < 0 ? -EMFILE : -EAGAIN;
+		return (rc = begin_tcp(q)) < 0 ? rc : -EAGAIN;
 	if (sys_got(w, q->wait) == 0)
 		return -EAGAIN;
 	switch (q->way) {
@@ -341,7 +350,7 @@ judge(struct query *q, enum dns_outcome outcome, const struct dns_answer *a,
 {
 	int rc = -EPROTO;
 
-	if (outcome > DNS_WRONG_ID) {
+	if (outcome > DNS_WRONG_ID && q->generation == net.generation) {
 		net.answered[q->server] = now;
 		net.dead_until[q->server] = 0;
 	}

@@ -284,7 +284,7 @@ reach_refusal(const struct reach *r, struct refusal *out)
 	out->status = why->status;
 	out->error = why->error;
 	out->rcode = why->rcode;
-	if (r->failure == NAME_FAILED && r->dial.count == 0)
+	if (r->failure == NAME_FAILED)
 		out->rcode = rcode_name(r->rcode);
 	memcpy(out->text, why->text, strlen(why->text) + 1);
 }

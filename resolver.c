@@ -11,7 +11,7 @@
  * used by nobody is given up for a new name, the oldest first.
  *
  *  state     in list   ends by
- *  L_FREE    -         -
+ *  L_FREE    free      -
  *  L_QUEUED  queue     its turn, or that nobody waits for it any more
  *  L_ASKED   asked     answers, deadline, or that nobody waits
  *  L_KNOWN   known     its time to live; the place is needed
@@ -64,7 +64,9 @@ struct leg {
 struct session {
 	struct lookup	*lookup;	/* NULL: the place is free */
 	struct leg	leg[FAMILIES];
-	unsigned	candidate;	/* of the search list */
+	unsigned	candidate;	/* of the search list, */
+	uint8_t		name_len;	/* and its name: the list may change */
+	char		name[NAME_MAX_LEN];
 	int64_t		deadline;
 	int64_t		v4_at;		/* when A was known, or -1 */
 };
@@ -182,10 +184,15 @@ unchain(struct lookup *k)
 static struct lookup *
 take_lookup(void)
 {
-	struct lookup *k = names.list[L_KNOWN].head;
+	struct lookup *k = names.list[L_FREE].head;
 
+	if (k != NULL) {
+		list_remove(&names.list[L_FREE], k);
+		return k;
+	}
 	if (names.used < LOOKUPS_KEPT)
 		return &names.lookup[names.used++];
+	k = names.list[L_KNOWN].head;
 	while (k != NULL && k->waiters > 0)
 		k = k->next;
 	if (k != NULL) {
@@ -222,23 +229,22 @@ static size_t
 candidate(const struct session *s, char out[NAME_MAX_LEN])
 {
 	const struct lookup *k = s->lookup;
-
-	return names_candidate(&names.resolv, k->name, k->name_len,
+	size_t n = names_candidate(&names.resolv, k->name, k->name_len,
 	    k->absolute, s->candidate, out);
+
+	return dns_name_special(out, n) == DNS_ORDINARY ? n : 0;
 }
 
 /* Ask the families that need not wait for the other one. */
 static void
 ask_candidate(struct session *s, int64_t now)
 {
-	char name[NAME_MAX_LEN];
-	size_t n = candidate(s, name);
 	struct leg *v6 = &s->leg[V6], *v4 = &s->leg[V4];
 
 	if (!v6->begun && !v6->over)
-		ask(s, V6, name, n, now);
+		ask(s, V6, s->name, s->name_len, now);
 	if (!v4->begun && (v6->over || !names.resolv.single_request))
-		ask(s, V4, name, n, now);
+		ask(s, V4, s->name, s->name_len, now);
 }
 
 /* Begin with the present candidate or, if it is too long, with the next one.
@@ -247,19 +253,19 @@ static bool
 begin_candidate(struct session *s, int64_t now)
 {
 	struct lookup *k = s->lookup;
-	char name[NAME_MAX_LEN];
 	size_t n;
 
-	while ((n = candidate(s, name)) == 0 &&
+	while ((n = candidate(s, s->name)) == 0 &&
 	    s->candidate < names_candidates(&names.resolv, k->name,
 	    k->name_len, k->absolute))
 		s->candidate++;
 	if (n == 0)
 		return false;
+	s->name_len = (uint8_t)n;
 	memset(s->leg, 0, sizeof s->leg);
 	memset(&k->answer.aliases, 0, sizeof k->answer.aliases);
 	if (n > k->name_len)
-		(void)dns_names_add(&k->answer.aliases, name, n);
+		(void)dns_names_add(&k->answer.aliases, s->name, n);
 	s->v4_at = -1;
 	s->leg[V6].ttl = s->leg[V4].ttl = TTL_MAX;
 	if (names.resolv.no_aaaa)	/* and the other family tells */
@@ -309,8 +315,8 @@ give_up(struct lookup *k)
 {
 	if (k->session != NULL)
 		end_session(k->session);
-	k->until = 0;
-	enter(k, L_KNOWN);
+	unchain(k);
+	enter(k, L_FREE);
 }
 
 /* ---- answers ------------------------------------------------------------- */
@@ -430,8 +436,9 @@ ttl_ms(const struct session *s)
 	enum family f;
 
 	for (f = V6; f < FAMILIES; f++)
-		if (s->leg[f].ttl < ttl && (s->leg[f].ttl > 0 ||
-		    s->leg[f].failure == NAME_FOUND || !is_found(s)))
+		if (s->leg[f].ttl < ttl && (s->leg[f].ttl > 0 || !is_found(s) ||
+		    (s->leg[f].failure != NAME_UNKNOWN &&
+		    s->leg[f].failure != NAME_NODATA)))
 			ttl = s->leg[f].ttl;
 	return (int64_t)ttl * 1000;
 }
@@ -492,7 +499,8 @@ step_session(struct session *s, const struct waits *w, int64_t now)
 
 /* ---- files --------------------------------------------------------------- */
 
-/* See whether it could be read; if not, it is tried again. */
+/* See whether it could be read; if not, it is tried again, unless it has to
+ * become smaller first. */
 static bool
 is_read(struct file *f, const char *what, long n)
 {
@@ -500,7 +508,8 @@ is_read(struct file *f, const char *what, long n)
 		f->told = false;
 		return true;
 	}
-	memset(&f->stamp, 0, sizeof f->stamp);
+	if (n != -EFBIG)
+		memset(&f->stamp, 0, sizeof f->stamp);
 	if (!f->told)
 		sys_log(LEVEL_WARNING, "%s not read: %s", what,
 		    n == -EFBIG ? "it is too large" : strerror((int)-n));

@@ -1552,6 +1552,91 @@ START_TEST(there_may_be_a_buffer_but_no_descriptor)
 }
 END_TEST
 
+/* ---- what went wrong once ---------------------------------------------- */
+
+/* It waited for a buffer, and then there was no route: no shortage. */
+START_TEST(no_route_behind_the_wait_is_no_shortage)
+{
+	struct asked a[BUFFERS];
+	struct resolv other_servers;
+	int i;
+
+	open_servers(1);
+	resolv.attempts = 1;
+	lend_buffers(a, NOW);
+	start(NOW);
+	change_servers(&other_servers, 1);
+	other_servers.server[0].addr = address("224.0.0.1", 53);
+	query_cancel(&other[0]);
+	ck_assert_int_eq(quiet_turn(NOW), -ETIMEDOUT);
+	for (i = 0; i < BUFFERS; i++)
+		peer_hang_up(&a[i]);
+}
+END_TEST
+
+/* Who waited for a buffer has not asked anybody. */
+START_TEST(a_server_that_was_not_asked_is_not_dead)
+{
+	struct asked a[BUFFERS];
+	struct resolv r;
+	int i;
+
+	open_servers(3);
+	lend_buffers(a, NOW);
+	change_servers(&r, 2);
+	r.server[0] = resolv.server[1];
+	r.server[1] = resolv.server[2];
+	start(NOW);
+	check_waits(0, NOW + TIMEOUT);
+	ck_assert_int_eq(quiet_turn(NOW + TIMEOUT), -EAGAIN);
+	query_cancel(&q);
+	r.use_vc = false;
+	start(NOW + TIMEOUT);
+	ck_assert(peer_is_quiet(&peer[2]));
+	ck_assert(!peer_is_quiet(&peer[1]));
+	for (i = 0; i < BUFFERS; i++)
+		peer_hang_up(&a[i]);
+}
+END_TEST
+
+/* As one that is gone from its network is: EHOSTUNREACH after 3 s of ARP. */
+START_TEST(a_server_that_cannot_be_reached_is_dead)
+{
+	struct asked a;
+	int null = open("/dev/null", O_RDWR);
+
+	open_servers(2);
+	start(NOW);
+	take(0, &a);
+	ck_assert_int_eq(dup2(null, q.fd), q.fd);
+	(void)close(null);
+	ck_assert_int_eq(turn(NOW), -EAGAIN);
+	serve(1, NOW);
+	check_first(1, NOW);
+}
+END_TEST
+
+START_TEST(an_old_attempt_says_nothing_about_a_new_server)
+{
+	struct asked a;
+	struct resolv r;
+
+	open_servers(3);
+	start(NOW);
+	take(0, &a);
+	change_servers(&r, 2);
+	r.server[0] = resolv.server[1];
+	r.server[1] = resolv.server[2];
+	ck_assert_int_eq(quiet_turn(NOW + TIMEOUT), -EAGAIN);
+	query_cancel(&q);
+	while (ready(peer[1].udp, POLLIN, 0))
+		peer_take(&peer[1], &a);
+	while (ready(peer[2].udp, POLLIN, 0))
+		peer_take(&peer[2], &a);
+	check_first(1, NOW + TIMEOUT);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ */
 
 static TCase *
@@ -1669,6 +1754,12 @@ add_other_tests(Suite *s)
 	tcase_add_loop_test(tc, a_shortage_may_come_later, 0,
 	    COUNT(shortages));
 	tcase_add_test(tc, there_may_be_a_buffer_but_no_descriptor);
+
+	tc = new_case(s, "mended");
+	tcase_add_test(tc, no_route_behind_the_wait_is_no_shortage);
+	tcase_add_test(tc, a_server_that_was_not_asked_is_not_dead);
+	tcase_add_test(tc, a_server_that_cannot_be_reached_is_dead);
+	tcase_add_test(tc, an_old_attempt_says_nothing_about_a_new_server);
 }
 
 int

@@ -926,12 +926,12 @@ START_TEST(an_answer_stays_until_it_is_released)
 
 	set_up("");
 	k = start(NAME, NOW);
-	(void)run(k, "a 0 " A6, "a 0 " A4, NOW);
+	(void)run(k, "a 0 2001:db8::7", "a 0 192.0.2.7", NOW);
 	for (i = 0; i < LOOKUPS_KEPT + 10; i++)
 		(void)resolve(numbered(i), GOOD6, GOOD4, NOW);
 	other = start(NAME, NOW);
 	ck_assert_ptr_ne(k, other);
-	check_found(k, A6, A4);
+	check_found(k, "2001:db8::7", "192.0.2.7");
 	resolver_release(k, NOW);
 	check_ready(other, false, false, false);
 }
@@ -944,19 +944,36 @@ START_TEST(of_more_than_512_names_the_oldest_are_forgotten)
 	set_up("");
 	for (i = 0; i < LOOKUPS_KEPT; i++)
 		(void)resolve(numbered(i), GOOD6, GOOD4, NOW);
+	/* What was used last is forgotten last. */
 	for (i = 0; i < LOOKUPS_KEPT; i++)
-		ck_assert(is_known(numbered(i), NOW));
-	/* Used last is forgotten last. */
-	ck_assert(is_known(numbered(0), NOW));
+		ck_assert(is_known(numbered(i * 7 % LOOKUPS_KEPT), NOW));
 	(void)resolve("a.example", GOOD6, GOOD4, NOW);
 	(void)resolve("b.example", GOOD6, GOOD4, NOW);
-	for (i = 3; i < LOOKUPS_KEPT; i++)
-		ck_assert(is_known(numbered(i), NOW));
-	ck_assert(is_known(numbered(0), NOW));
+	for (i = 0; i < LOOKUPS_KEPT; i++)
+		if (i != 0 && i != 7)
+			ck_assert(is_known(numbered(i), NOW));
 	ck_assert(is_known("a.example", NOW));
 	ck_assert(is_known("b.example", NOW));
-	ck_assert(!is_known(numbered(1), NOW));
-	ck_assert(!is_known(numbered(2), NOW));
+	ck_assert(!is_known(numbered(0), NOW));
+	ck_assert(!is_known(numbered(7), NOW));
+}
+END_TEST
+
+/* So many that chains of the table lose the places that they need again. */
+START_TEST(names_come_and_go)
+{
+	int i;
+
+	set_up("");
+	for (i = 0; i < 8 * LOOKUPS_KEPT; i++) {
+		resolver_release(start(numbered(i), NOW), NOW);
+		if (i % 16 == 0)
+			(void)answer_all(NULL, NULL);
+	}
+	(void)answer_all(NULL, NULL);
+	(void)resolve(NAME, GOOD6, GOOD4, NOW);
+	ck_assert(is_known(NAME, NOW));
+	ck_assert(!is_known(numbered(i - 1), NOW));
 }
 END_TEST
 
@@ -1137,11 +1154,14 @@ START_TEST(those_who_wait_begin_in_their_order)
 	/* one because nobody waits for it, */
 	resolver_release(k[5], NOW + 2);
 	take_both(numbered(LOOKUPS_MAX + 1), a);
-	/* and one was never asked for that nobody waited for. */
+	/* and two were never asked for that nobody waited for. */
 	resolver_release(k[LOOKUPS_MAX + 2], NOW + 2);
+	resolver_release(k[LOOKUPS_MAX + 4], NOW + 2);
 	ck_assert(peer_is_quiet(&peer));
 	resolver_release(k[6], NOW + 2);
 	take_both(numbered(LOOKUPS_MAX + 3), a);
+	resolver_release(k[7], NOW + 2);
+	take_both(numbered(LOOKUPS_MAX + 5), a);
 	check_waits(LOOKUPS_MAX * FAMILIES, NOW + TIMEOUT);
 }
 END_TEST
@@ -1996,6 +2016,128 @@ START_TEST(name_servers_of_ours_stand_in_the_place_of_resolv_conf)
 }
 END_TEST
 
+/* ---- what went wrong once ---------------------------------------------- */
+
+START_TEST(the_search_list_may_become_shorter_meanwhile)
+{
+	static const char *const shorter[] = { "search z.test\n", "\n" };
+	struct asked a[FAMILIES];
+	struct lookup *k;
+
+	set_up_resolv("search a.test b.test c.test\n");
+	k = start("www", NOW);
+	(void)answer_all(NXDOMAIN, NULL);
+	turn(NOW);
+	(void)answer_all(NXDOMAIN, NULL);
+	turn(NOW);
+	take_both("www.c.test", a);
+	write_file(resolv_path, shorter[_i]);
+	(void)start("localhost", NOW + SECOND);
+	use_peer();
+	quiet_turn(NOW + SECOND);
+	peer_answer(&peer, &a[V6], GOOD6);
+	turn(NOW + SECOND);
+	peer_answer(&peer, &a[V4], GOOD4);
+	turn(NOW + SECOND);
+	check_found(k, A6, A4);
+}
+END_TEST
+
+START_TEST(both_families_are_of_one_name)
+{
+	static const char *const lists[] = { "search c.test d.test\n",
+	    "search c.test\n", "" };
+	char resolv[128];
+	struct asked a;
+
+	set_up_resolv("search a.test b.test\noptions single-request\n");
+	(void)start("www", NOW);
+	take(DNS_AAAA, "www.a.test", &a);
+	peer_answer(&peer, &a, NXDOMAIN);
+	turn(NOW);
+	take(DNS_AAAA, "www.b.test", &a);
+	(void)snprintf(resolv, sizeof resolv, "%soptions single-request\n",
+	    lists[_i]);
+	write_file(resolv_path, resolv);
+	(void)start("localhost", NOW + SECOND);
+	use_peer();
+	peer_answer(&peer, &a, GOOD6);
+	turn(NOW + SECOND);
+	take(DNS_A, "www.b.test", &a);
+}
+END_TEST
+
+/* A family that could not be asked for is not one without addresses. */
+START_TEST(a_family_that_was_not_asked_for_is_not_missed_for_long)
+{
+	struct lookup *k;
+	struct asked a;
+
+	set_up_resolv("options single-request\n");
+	k = start(NAME, NOW);
+	take(DNS_AAAA, NAME, &a);
+	peer_answer(&peer, &a, GOOD6);
+	interest();
+	ck_assert_int_eq(poll(w.pfd, w.n, READY_MS), 1);
+	limit_descriptors(true);
+	resolver_step(&w, NOW);
+	limit_descriptors(false);
+	quiet_turn(NOW);
+	check_found(k, A6, "");
+	resolver_release(k, NOW);
+	ck_assert(!is_known(NAME, NOW + 5 * SECOND));
+}
+END_TEST
+
+static const char *const special_domains[] = {
+	"search onion", "search x.onion", "search invalid", "search localhost"
+};
+
+START_TEST(special_candidates_are_not_asked_for)
+{
+	set_up_resolv(special_domains[_i]);
+	check_names(start("www", NOW), "www");
+}
+END_TEST
+
+START_TEST(sixteen_links_are_the_limit_with_an_address_behind_too)
+{
+	char script[128];
+	struct lookup *k;
+	struct asked a;
+	int i;
+
+	set_up_resolv("options no-aaaa");
+	k = start(NAME, NOW);
+	for (i = 0; i < DNS_LINKS_MAX; i++) {
+		peer_take(&peer, &a);
+		(void)snprintf(script, sizeof script, "cname 60 %s",
+		    numbered(i));
+		peer_answer(&peer, &a, script);
+		turn(NOW);
+	}
+	peer_take(&peer, &a);
+	peer_answer(&peer, &a, "cname 60 x.example, " GOOD4);
+	turn(NOW);
+	check_failed(k, NAME_FAILED, 2);
+}
+END_TEST
+
+/* Those that nobody waited for know nothing. */
+START_TEST(what_is_known_is_not_forgotten_for_what_is_not)
+{
+	int i;
+
+	set_up("");
+	(void)resolve(NAME, GOOD6, GOOD4, NOW);
+	for (i = 0; i < LOOKUPS_KEPT; i++) {
+		resolver_release(start(numbered(i), NOW), NOW);
+		(void)answer_all(NULL, NULL);
+	}
+	ck_assert(is_known(NAME, NOW));
+}
+END_TEST
+
 START_TEST(it_wants_no_more_entries_than_it_says)
 {
 	set_up("");
@@ -2062,6 +2204,7 @@ add_table_tests(Suite *s)
 	tcase_add_test(tc, what_is_known_is_told_as_it_was);
 	tcase_add_test(tc, an_answer_stays_until_it_is_released);
 	tcase_add_test(tc, of_more_than_512_names_the_oldest_are_forgotten);
+	tcase_add_test(tc, names_come_and_go);
 
 	tc = new_case(s, "release");
 	tcase_add_test(tc, what_nobody_waits_for_is_not_asked_any_more);
@@ -2141,6 +2284,18 @@ add_file_tests(Suite *s)
 	tcase_add_test(tc, no_reload_leaves_resolv_conf_alone);
 	tcase_add_test(tc,
 	    name_servers_of_ours_stand_in_the_place_of_resolv_conf);
+
+	tc = new_case(s, "mended");
+	tcase_add_loop_test(tc, the_search_list_may_become_shorter_meanwhile, 0,
+	    2);
+	tcase_add_loop_test(tc, both_families_are_of_one_name, 0, 3);
+	tcase_add_test(tc,
+	    a_family_that_was_not_asked_for_is_not_missed_for_long);
+	tcase_add_loop_test(tc, special_candidates_are_not_asked_for, 0,
+	    COUNT(special_domains));
+	tcase_add_test(tc,
+	    sixteen_links_are_the_limit_with_an_address_behind_too);
+	tcase_add_test(tc, what_is_known_is_not_forgotten_for_what_is_not);
 }
 
 int
