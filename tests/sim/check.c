@@ -395,8 +395,10 @@ check_answer(const struct client *k, const struct conn *c)
 	    sim.now - since > s->request_ms * MS + extra)
 		broken("client %d: its head may take for ever", c->id);
 	/* What a dead client sent may go on to a slow target. */
-	if (c->dead && k->origin != -1)
+	if (c->dead && k->origin != -1) {
 		since = later(since, sim.conn[k->origin].last_progress);
+		extra += patience(c, &sim.conn[k->origin]) * MS;
+	}
 	if (k->reply_len == 0 && k->head_at > 0 && sim.now -
 	    later(since, k->head_at) > s->connect_ms * MS + extra)
 		broken("client %d: no answer in time", c->id);
