@@ -21,8 +21,14 @@
 static struct message m;
 static struct dns_question q;
 static struct dns_answer a;
-static enum dns_type type = DNS_A;	/* that the present test asks for */
+static enum dns_type type;	/* that the present test asks for */
 static uint32_t seed;
+
+static void
+ask_for_a(void)
+{
+	type = DNS_A;
+}
 
 static void
 ask_for_aaaa(void)
@@ -817,9 +823,10 @@ message_suite(void)
 	Suite *s = suite_create("message");
 	TCase *tc = tcase_create("messages");
 
-	add_answers(s, "A", NULL);
+	add_answers(s, "A", ask_for_a);
 	add_answers(s, "AAAA", ask_for_aaaa);
 	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, ask_for_a, NULL);
 	tcase_add_test(tc, a_query_is_exact);
 	tcase_add_test(tc, the_longest_query_fits);
 	tcase_add_test(tc, an_address_is_given_as_it_was_sent);
