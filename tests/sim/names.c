@@ -312,7 +312,18 @@ lie(struct dns_sock *s, const struct question *q, enum server_kind kind)
 	}
 }
 
-/* A true answer with lies in it. */
+/* Far more than the 512 bytes that a datagram should have. */
+static void
+put_texts(struct pending *m, const char *owner)
+{
+	while (m->n < MESSAGE_MAX - 400 && m->p[7] < 200) {
+		put_record(m, 0, owner, 16, 60, 9);
+		memcpy(m->p + m->n, "\10too much", 9);
+		m->n += 9;
+	}
+}
+
+/* A true answer with lies in it, or too much of it. */
 static void
 answer_with(struct dns_sock *s, const struct question *q,
     enum server_kind kind, int64_t delay)
@@ -324,6 +335,8 @@ answer_with(struct dns_sock *s, const struct question *q,
 		put_evil(m, 0, "evil.test");
 	else if (kind == S_ADDITIONAL)
 		put_evil(m, 2, q->name);
+	else if (kind == S_OVERSIZED)
+		put_texts(m, q->name);
 }
 
 static void
@@ -410,6 +423,7 @@ serve(struct dns_sock *s, const struct question *q)
 		s->pending[s->pendings - 1].p[6] = 0x7f;
 		return;
 	case S_PLAIN:
+	case S_OVERSIZED:
 	case S_WRONG_OWNER:
 	case S_ADDITIONAL:
 	case SERVERS:
