@@ -649,6 +649,24 @@ START_TEST(a_pointer_leads_backwards_only)
 }
 END_TEST
 
+/* Also in a name that nobody asks for, with all of its bytes there. */
+START_TEST(a_label_has_63_bytes_at_most)
+{
+	static const unsigned char sizes[] = { 63, 64, 65, 127, 128, 191 };
+	unsigned char label[192];
+
+	memset(label, 'x', sizeof label);
+	label[0] = sizes[_i];
+	begin();
+	m.p[7] = 1;
+	put_bytes(&m, label, 1u + sizes[_i]);
+	put_bytes(&m, "\0\0\x10\0\1\0\0\0\x09\0\0", 11);
+	put(QUESTION, 60, "192.0.2.1");
+	ck_assert_str_eq(decoded(), _i == 0 ? "FOUND 192.0.2.1 ttl 60" :
+	    "FAILED 2");
+}
+END_TEST
+
 /* 65,535 bytes of pointers to pointers: the work is bounded by the length. */
 START_TEST(a_hostile_message_costs_little)
 {
@@ -834,6 +852,7 @@ message_suite(void)
 	    0, 3);
 	tcase_add_loop_test(tc, a_pointer_leads_backwards_only, 0,
 	    COUNT(owners));
+	tcase_add_loop_test(tc, a_label_has_63_bytes_at_most, 0, 6);
 	tcase_add_test(tc, a_hostile_message_costs_little);
 	tcase_add_loop_test(tc, a_second_decoder_agrees, 0, 10);
 	suite_add_tcase(s, tc);
